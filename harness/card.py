@@ -1,0 +1,86 @@
+"""What must be known of an ONNX file to run it: the model card, stored under the metadata key `harness`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from harness.params import Params
+
+Positive = Annotated[int, Field(gt=0)]
+
+
+class InputSpec(Params):
+    """How a native image (uint8, height x width x channels) becomes the model's input (float32)."""
+
+    size: tuple[Positive, Positive]
+    """[height, width] of the model's input in pixels."""
+    color: Literal["RGB", "BGR", "GRAY"] = "RGB"
+    """Channel order; GRAY is one channel (ITU-R 601 luma)."""
+    layout: Literal["NCHW", "NHWC"] = "NCHW"
+    """Axis order of the model's input."""
+    fit: Literal["stretch", "crop", "letterbox"] = "stretch"
+    """stretch: aspect ratio not kept; crop: shorter side scaled, center cut; letterbox: longer side scaled, rest filled."""
+    resize: Positive | None = None
+    """With fit = "crop": the shorter side in pixels before the cut (256 for ImageNet); by default no margin."""
+    fill: Annotated[int, Field(ge=0, le=255)] = 114
+    """With fit = "letterbox": the gray level around the image."""
+    range: tuple[float, float] | None = None
+    """[low, high]: pixel values 0..255 map linearly to this range; [0, 1] without range, mean and std."""
+    mean: list[float] | None = None
+    """Per channel, on the 0..1 scale, in the order of `color`; with `std`, instead of `range`."""
+    std: list[float] | None = None
+    """Per channel, on the 0..1 scale, in the order of `color`."""
+
+    @property
+    def channels(self) -> int:
+        return 1 if self.color == "GRAY" else 3
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if (self.mean is None) != (self.std is None):
+            raise ValueError("mean and std belong together: give both or neither")
+        if self.mean is not None and self.range is not None:
+            raise ValueError("give either range or mean and std, not both")
+        for name, values in (("mean", self.mean), ("std", self.std)):
+            if values is not None and len(values) != self.channels:
+                raise ValueError(f"{name} has {len(values)} values, color {self.color} has {self.channels} channels")
+        if self.std is not None and min(self.std) <= 0:
+            raise ValueError("std must be positive")
+        if self.range is not None and self.range[0] >= self.range[1]:
+            raise ValueError("range must be [low, high] with low < high")
+        if self.resize is not None and (self.fit != "crop" or self.resize < max(self.size)):
+            raise ValueError('resize needs fit = "crop" and must be at least the longer side of size')
+        return self
+
+
+class ModelCard(Params):
+    """The facts about one ONNX file; written by `harness export`, completed or overridden by a suite."""
+
+    task: str
+    """classification, keypoints, detection or segmentation."""
+    input: InputSpec
+    """Preprocessing."""
+    input_name: str | None = None
+    """Name of the graph's image input; by default its only input."""
+    outputs: dict[str, str] = {}
+    """Task output -> graph output, where the names differ."""
+    labels: list[str] | None = None
+    """Name of each class index (or of each keypoint)."""
+    classes: dict[str, int] = {}
+    """Dataset label name -> class index; labels that are not here are looked up in `labels`."""
+    cam_layer: str | None = None
+    """Tensor that class activation methods explain by default."""
+    recipe: dict[str, Any] | None = None
+    """How it was trained."""
+    weights_sha256: str | None = None
+    """Of the checkpoint that was exported."""
+    producer: dict[str, str] = {}
+    """Versions of the packages that trained and exported it."""
+
+    def class_index(self, label: str) -> int | None:
+        """The class index of a dataset's label name, or None if this model does not know it."""
+        if label in self.classes:
+            return self.classes[label]
+        return self.labels.index(label) if self.labels and label in self.labels else None

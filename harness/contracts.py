@@ -1,0 +1,397 @@
+"""What plugins declare (specs) and what their factories must return (protocols).
+
+Specs are cheap to create and to read: a hook returns them without importing torch, onnxruntime or the plugin's own
+heavy modules. The factory is imported when the suite first needs it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
+
+from harness.params import Params
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from harness.card import ModelCard
+    from harness.results import CellResult, Results
+    from harness.table import Table
+    from harness.tasks import Target
+
+API_VERSION = 1
+"""The version of this contract; a plugin may set `harness_api = 1` in its module."""
+API_FLOOR = 1
+"""The oldest version that this host still loads."""
+
+Role = Literal[
+    "dataset", "model", "saliency", "metric", "backend", "scenario", "executor", "reporter", "gradient-rule"
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Provider:
+    """Who declared a spec: the plugin's entry-point name, its distribution and version."""
+
+    plugin: str
+    distribution: str
+    version: str
+
+    def __str__(self) -> str:
+        return f"{self.plugin} ({self.distribution} {self.version})"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spec:
+    """What every declaration has in common.
+
+    name: what a suite writes after `use =`; summary: one line; factory: "package.module:attribute", called with the
+    validated params; params: pydantic model; provider: stamped by the host, never set by a plugin.
+    """
+
+    role: ClassVar[Role]
+    name: str
+    summary: str
+    factory: str
+    params: type[Params] = Params
+    provider: Provider | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetSpec(Spec):
+    """factory(params) -> Dataset. provides: subset of {"boxes", "mask"}, what targets carry beside the task's own."""
+
+    role = "dataset"
+    task: str
+    provides: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelSpec(Spec):
+    """factory(params) -> Trainable; it may import torch and is called by `train` and `export` only.
+
+    task: None when the params say it (key `task`) or the file's metadata does. locate: "package.module:attribute",
+    called as locate(params, request) -> ModelFile without torch; by default the shipped or trained export `export_id`.
+    """
+
+    role = "model"
+    factory: str = ""
+    task: str | None = None
+    export_id: str | None = None
+    locate: str = "harness.exports:find"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SaliencySpec(Spec):
+    """factory(params) -> SaliencyGenerator. passes: cost of one map in forward passes, None when the params decide."""
+
+    role = "saliency"
+    passes: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class MetricSpec(Spec):
+    """factory(params) -> Metric.
+
+    tasks: the tasks it applies to; requires: subset of {"boxes", "mask", "saliency", "predict", "explain", "model"};
+    higher_is_better, unit, range, worst (the score of an invalid sample) and conventions describe its main result;
+    passes: additional forward passes per sample; replicates: bootstrap replicates for its intervals.
+    """
+
+    role = "metric"
+    tasks: frozenset[str]
+    requires: frozenset[str] = frozenset()
+    higher_is_better: bool = True
+    unit: str = "fraction"
+    range: tuple[float, float] = (0.0, 1.0)
+    worst: float | None = None
+    conventions: tuple[str, ...] = ()
+    passes: float = 0.0
+    replicates: int = 1000
+
+
+@dataclass(frozen=True, kw_only=True)
+class BackendSpec(Spec):
+    """factory(params) -> Backend. accepts: the kind of file it opens; precisions: those it can run."""
+
+    role = "backend"
+    accepts: Literal["onnx", "checkpoint"] = "onnx"
+    precisions: frozenset[str] = frozenset({"fp32"})
+    device: str = "cpu"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScenarioSpec(Spec):
+    """factory(params) -> Scenario."""
+
+    role = "scenario"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExecutorSpec(Spec):
+    """factory(params) -> Executor."""
+
+    role = "executor"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReporterSpec(Spec):
+    """factory(params) -> Reporter."""
+
+    role = "reporter"
+
+
+@dataclass(frozen=True, kw_only=True)
+class GradientRuleSpec(Spec):
+    """factory names the VJP rule of the ONNX operator `name` in `domain` ("" is the standard domain)."""
+
+    role = "gradient-rule"
+    domain: str = ""
+
+
+# --- what factories return -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A sample that could not be read; it is reported by name and counted, never dropped in silence."""
+
+    id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """images: native uint8 arrays (H, W, C), C = 1 or 3 (RGB), sizes may differ; ids are unique within the dataset."""
+
+    images: Sequence[NDArray[np.uint8]]
+    targets: Sequence[Target]
+    ids: Sequence[str]
+    unreadable: Sequence[Unreadable] = ()
+
+    def __post_init__(self) -> None:
+        if not len(self.images) == len(self.targets) == len(self.ids):
+            raise ValueError(f"{len(self.images)} images, {len(self.targets)} targets and {len(self.ids)} ids")
+
+
+class Dataset(Protocol):
+    """Samples in a fixed order, deterministic by (params, index), streamed.
+
+    Raises DataError from the factory when the data is missing or in another layout.
+    """
+
+    def __len__(self) -> int: ...
+
+    def batches(self, size: int, indices: Sequence[int] | None = None) -> Iterator[Batch]:
+        """The samples at the given indices (all by default), at most `size` at a time."""
+
+    def fingerprint(self) -> str:
+        """Changes when files that the dataset reads change; "" for generated data. Part of the cache key."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRequest:
+    """Where `locate` may look. id: the suite's name of the model; export: explicit path; folders: searched in order."""
+
+    id: str
+    precision: str
+    export: Path | None
+    folders: tuple[Path, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFile:
+    """An ONNX file and what is declared about it; `card` keys override the file's own metadata."""
+
+    path: Path
+    card: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """What a metric sees of one batch; a single argument, so that fields can be added.
+
+    predictions: stored task outputs in native pixels, one row per sample; inputs: (N, ...) float32 as the model saw
+    them; saliency: (N, H, W) float32 raw maps; predict: (N, ...) float32 inputs -> class logits (N, C), counted.
+    classes: (N,) int64 class index each map explains; seed: for metrics that draw.
+    """
+
+    ids: Sequence[str]
+    targets: Sequence[Target]
+    predictions: Table
+    card: ModelCard
+    seed: int = 0
+    images: Sequence[NDArray[np.uint8]] | None = None
+    inputs: NDArray[np.float32] | None = None
+    saliency: NDArray[np.float32] | None = None
+    classes: NDArray[np.int64] | None = None
+    predict: Callable[[NDArray[np.float32]], NDArray[np.float32]] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scalar:
+    """One number of a metric. n: what it is computed over; n_invalid: samples that could not be evaluated.
+
+    value None: nothing was evaluable. proportion: a share of n, so that Wilson's interval applies at 0 and 1.
+    """
+
+    value: float | None
+    n: int
+    n_invalid: int = 0
+    higher_is_better: bool = True
+    unit: str = "fraction"
+    convention: str = ""
+    proportion: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Curve:
+    """A curve for plots: x and y of equal length, with their axis labels and units."""
+
+    x: Sequence[float]
+    y: Sequence[float]
+    x_label: str
+    y_label: str
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """Scalars by result suffix: "" is the metric's own name, "@0.05" a parameter, ".box" a region or part."""
+
+    scalars: Mapping[str, Scalar]
+    curves: Mapping[str, Curve] = field(default_factory=dict)
+
+
+class Metric(Protocol):
+    """Stateless: sharding, resuming, bootstrap and paired comparison follow from rows alone."""
+
+    def measure(self, samples: Samples) -> Table:
+        """One row per sample, in order; arrays only."""
+
+    def summarize(self, rows: Table) -> Summary:
+        """The numbers over any selection of rows, repetitions included; called once per bootstrap replicate."""
+
+
+@dataclass(frozen=True, slots=True)
+class TensorInfo:
+    """A graph input or output; symbolic dimensions are names, unknown ones None."""
+
+    name: str
+    dtype: str
+    shape: tuple[int | str | None, ...]
+
+
+class InferenceSession(Protocol):
+    """A model opened by a backend. runs_on: the provider or device it was verified to execute on."""
+
+    runs_on: str
+    inputs: Sequence[TensorInfo]
+    outputs: Sequence[TensorInfo]
+
+    def run(self, feeds: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        """All outputs by name; the arrays belong to the caller."""
+
+    def bind(self, feeds: Mapping[str, NDArray[Any]]) -> Callable[[], None]:
+        """A call that repeats one inference on fixed inputs, with as little around it as possible: what is timed."""
+
+    def close(self) -> None: ...
+
+
+class Backend(Protocol):
+    """Opens model files. The factory is cheap; heavy imports happen in these methods."""
+
+    def unavailable(self) -> str | None:
+        """Why it can not run on this machine, or None."""
+
+    def versions(self) -> dict[str, str]:
+        """Versions that can change an outcome; part of the cache key."""
+
+    def open(self, path: Path, *, threads: int) -> InferenceSession:
+        """Raises ModelFileError for an unusable file, BackendUnavailable when it would run elsewhere than asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Raw outcome of a scenario: nanoseconds of every query after warm-up, in order; one query is `batch` samples."""
+
+    nanoseconds: NDArray[np.int64]
+    elapsed_ns: int
+    cpu_ns: int
+    warmup_queries: int
+    valid: bool = True
+    why: str | None = None
+
+
+class Scenario(Protocol):
+    """Decides when queries are issued."""
+
+    def measure(self, query: Callable[[], None]) -> Timing: ...
+
+
+class SaliencyGenerator(Protocol):
+    """Explains on the host: any algorithm that only needs to run the model."""
+
+    def explain(self, model: ModelHandle, inputs: NDArray[np.float32], classes: NDArray[np.int64],
+                seeds: Sequence[int]) -> NDArray[np.float32]:
+        """(N, H, W) float32 raw maps at the model's input size, deterministic by seed."""
+
+
+class ModelHandle(Protocol):
+    """A model as saliency generators and faithfulness metrics see it; forward passes are counted."""
+
+    card: ModelCard
+    path: Path
+
+    def predict(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(N, ...) float32 inputs -> (N, C) logits."""
+
+
+Progress = Callable[[str, int, int], None]
+"""progress(cell key, done, total): may be called often."""
+
+
+class Executor(Protocol):
+    """Runs groups of cells. A group is a picklable job; `job(progress)` returns the results of its cells."""
+
+    def run(self, groups: Sequence[Group], progress: Progress) -> Iterator[list[CellResult]]:
+        """Results group by group as they finish; a group that dies gives failed results, never an exception."""
+
+
+class Group(Protocol):
+    """One unit of execution: an accuracy or explain cell, or all latency cells of a bench."""
+
+    @property
+    def keys(self) -> Sequence[str]: ...
+
+    @property
+    def exclusive(self) -> bool:
+        """Must be alone on the machine (latency)."""
+
+    def execute(self, progress: Progress) -> list[CellResult]: ...
+
+    def failed(self, error_type: str, message: str) -> list[CellResult]:
+        """The results to report when the group could not be executed to its end."""
+
+
+class Reporter(Protocol):
+    """Turns results into files."""
+
+    def render(self, results: Results) -> Mapping[str, str | bytes]:
+        """File name -> content."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunContext:
+    """The one argument of the lifecycle hooks. result: the finished cell; results: the finished run."""
+
+    directory: Path
+    suite: Mapping[str, Any]
+    keys: tuple[str, ...] = ()
+    result: CellResult | None = None
+    results: Results | None = None
+
+
+Specs = Iterable[Spec]

@@ -1,0 +1,141 @@
+"""From native images to a model's input and back: resize, crop, letterbox and their inverses, in one place.
+
+Coordinates: points use pixel centers at integers, so a point p lies at edge coordinate p + 0.5; boxes are edges.
+Between native and input pixels, edges map by one affine function per axis.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from harness.card import InputSpec
+
+Floats = NDArray[np.float32]
+_BILINEAR = Image.Resampling.BILINEAR  # antialiased by Pillow when it shrinks
+
+
+class Size(NamedTuple):
+    height: int
+    width: int
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """How one native image was placed into the model's input: input edge = native edge * scale + offset."""
+
+    native: Size
+    size: Size
+    scale_x: float
+    scale_y: float
+    offset_x: float
+    offset_y: float
+
+    def points_to_input(self, points: NDArray[Any]) -> Floats:
+        """(..., 2) x, y in native pixels -> model input pixels; not clipped."""
+        return np.asarray((points + 0.5) * self._scale + self._offset - 0.5, np.float32)
+
+    def points_to_native(self, points: NDArray[Any]) -> Floats:
+        """(..., 2) x, y in model input pixels -> native pixels; not clipped."""
+        return np.asarray((points + 0.5 - self._offset) / self._scale - 0.5, np.float32)
+
+    def boxes_to_input(self, boxes: NDArray[Any]) -> Floats:
+        """(..., 4) edges in native pixels -> model input pixels; not clipped."""
+        return np.asarray(boxes * np.tile(self._scale, 2) + np.tile(self._offset, 2), np.float32)
+
+    def boxes_to_native(self, boxes: NDArray[Any]) -> Floats:
+        """(..., 4) edges in model input pixels -> native pixels; not clipped."""
+        return np.asarray((boxes - np.tile(self._offset, 2)) / np.tile(self._scale, 2), np.float32)
+
+    def mask_to_input(self, mask: NDArray[Any], outside: Any = 0) -> NDArray[Any]:
+        """(H, W) native -> (h, w) at the model's input size by nearest neighbor; `outside` fills a letterbox."""
+        return _nearest(mask, self.size, self.scale_x, self.scale_y, self.offset_x, self.offset_y, outside)
+
+    def mask_to_native(self, mask: NDArray[Any], outside: Any = 0) -> NDArray[Any]:
+        """(h, w) at the model's input size -> (H, W) native by nearest neighbor; `outside` fills what was cropped."""
+        return _nearest(mask, self.native, 1 / self.scale_x, 1 / self.scale_y, -self.offset_x / self.scale_x,
+                        -self.offset_y / self.scale_y, outside)
+
+    @property
+    def _scale(self) -> NDArray[np.float64]:
+        return np.array([self.scale_x, self.scale_y])
+
+    @property
+    def _offset(self) -> NDArray[np.float64]:
+        return np.array([self.offset_x, self.offset_y])
+
+
+def prepare(images: Sequence[NDArray[np.uint8]], spec: InputSpec) -> tuple[Floats, list[Fit]]:
+    """Native images -> one contiguous float32 batch in the model's layout, and how each was placed.
+
+    images: (H, W, C) uint8, C = 1 or 3 (RGB). Returns (N, C, h, w) or (N, h, w, C).
+    """
+    placed = [fit_image(image, spec) for image in images]
+    pixels = np.stack([pixel for pixel, _ in placed])
+    return normalize(pixels, spec), [fit for _, fit in placed]
+
+
+def fit_image(image: NDArray[np.uint8], spec: InputSpec) -> tuple[NDArray[np.uint8], Fit]:
+    """One native image -> (h, w, C) uint8 at the model's input size and in its color order, and how it was placed."""
+    picture = _colored(image, spec.color)
+    native, size = Size(*image.shape[:2]), Size(*spec.size)
+    if spec.fit == "stretch":
+        scaled, (left, top) = size, (0, 0)
+    else:
+        scaled = _scaled_size(native, size, spec)
+        left, top = round((size.width - scaled.width) / 2), round((size.height - scaled.height) / 2)
+    if scaled != native:
+        picture = picture.resize((scaled.width, scaled.height), _BILINEAR)
+    if scaled != size:
+        fill = spec.fill if picture.mode == "L" else (spec.fill,) * 3
+        canvas = Image.new(picture.mode, (size.width, size.height), fill)
+        canvas.paste(picture, (left, top))
+        picture = canvas
+    pixels = np.asarray(picture, np.uint8).reshape(size.height, size.width, spec.channels)
+    if spec.color == "BGR":
+        pixels = pixels[:, :, ::-1]
+    scale_x, scale_y = scaled.width / native.width, scaled.height / native.height
+    return pixels, Fit(native, size, scale_x, scale_y, float(left), float(top))
+
+
+def normalize(pixels: NDArray[np.uint8], spec: InputSpec) -> Floats:
+    """(N, h, w, C) uint8 -> float32 values in the model's range and layout, contiguous."""
+    if spec.mean is not None and spec.std is not None:
+        scale = 1 / (255 * np.array(spec.std))
+        shift = -np.array(spec.mean) / np.array(spec.std)
+    else:
+        low, high = spec.range or (0.0, 1.0)
+        scale, shift = np.array((high - low) / 255), np.array(low)
+    values = pixels * scale.astype(np.float32) + shift.astype(np.float32)
+    return np.ascontiguousarray(values.transpose(0, 3, 1, 2) if spec.layout == "NCHW" else values)
+
+
+def _scaled_size(native: Size, size: Size, spec: InputSpec) -> Size:
+    ratios = size.height / native.height, size.width / native.width
+    if spec.fit == "letterbox":
+        scale = min(ratios)
+    else:
+        scale = spec.resize / min(native) if spec.resize else max(ratios)
+    scaled = Size(max(1, round(native.height * scale)), max(1, round(native.width * scale)))
+    if spec.fit == "crop":  # rounding must not leave a gap at the border
+        return Size(max(scaled.height, size.height), max(scaled.width, size.width))
+    return scaled
+
+
+def _colored(image: NDArray[np.uint8], color: str) -> Image.Image:
+    picture = Image.fromarray(image[:, :, 0] if image.shape[2] == 1 else image)
+    return picture.convert("L" if color == "GRAY" else "RGB")
+
+
+def _nearest(mask: NDArray[Any], size: Size, scale_x: float, scale_y: float, offset_x: float, offset_y: float,
+             outside: Any) -> NDArray[Any]:
+    columns = np.floor((np.arange(size.width) + 0.5 - offset_x) / scale_x).astype(np.int64)
+    rows = np.floor((np.arange(size.height) + 0.5 - offset_y) / scale_y).astype(np.int64)
+    inside = ((rows >= 0) & (rows < mask.shape[0]))[:, None] & ((columns >= 0) & (columns < mask.shape[1]))[None]
+    values = mask[np.clip(rows, 0, mask.shape[0] - 1)[:, None], np.clip(columns, 0, mask.shape[1] - 1)[None]]
+    return np.where(inside, values, np.asarray(outside, mask.dtype))

@@ -1,0 +1,115 @@
+"""The tasks: what a dataset gives as the truth and what a model's ONNX graph gives as its prediction.
+
+All coordinates of targets and of stored predictions are native pixels, x before y. Points: an integer is a pixel
+center. Boxes: half-open edges [x0, y0, x1, y1).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeypointsTarget:
+    """points: (K, 2) float32 native pixels; visible: (K,) bool."""
+
+    points: NDArray[np.float32]
+    visible: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClassificationTarget:
+    """label: name of the class; boxes: (M, 4) float32; mask, ignore: (H, W) bool; None where the dataset has none."""
+
+    label: str
+    boxes: NDArray[np.float32] | None = None
+    mask: NDArray[np.bool_] | None = None
+    ignore: NDArray[np.bool_] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DetectionTarget:
+    """boxes: (M, 4) float32; labels: M names; crowd: (M,) bool, regions that neither count nor harm."""
+
+    boxes: NDArray[np.float32]
+    labels: tuple[str, ...]
+    crowd: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SegmentationTarget:
+    """mask: (H, W) int32 class indices, -1 = ignore; labels: name per index; instances: (H, W) int32, 0 = none."""
+
+    mask: NDArray[np.int32]
+    labels: tuple[str, ...]
+    instances: NDArray[np.int32] | None = None
+
+
+Target = KeypointsTarget | ClassificationTarget | DetectionTarget | SegmentationTarget
+
+Space = Literal["points", "boxes", "image"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Output:
+    """One output of a task's graph.
+
+    shape: symbolic, N = batch; space: what the host maps from model input pixels back to native pixels;
+    stored: kept with the predictions (heatmaps and dense logits are not); required: the task can not do without it.
+    """
+
+    name: str
+    shape: str
+    space: Space | None = None
+    stored: bool = True
+    required: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """The schema of one task. A graph whose output `image` is listed returns a flat list over the batch."""
+
+    name: str
+    target: type[Target]
+    outputs: tuple[Output, ...]
+
+    def output(self, name: str) -> Output | None:
+        return next((output for output in self.outputs if output.name == name), None)
+
+
+TASKS: dict[str, Task] = {
+    task.name: task
+    for task in (
+        Task(name="classification", target=ClassificationTarget, outputs=(Output(name="logits", shape="(N,C)"),)),
+        Task(
+            name="keypoints",
+            target=KeypointsTarget,
+            outputs=(
+                Output(name="keypoints", shape="(N,K,2)", space="points"),
+                Output(name="scores", shape="(N,K)", required=False),
+                Output(name="heatmaps", shape="(N,K,h,w)", stored=False, required=False),
+            ),
+        ),
+        Task(
+            name="detection",
+            target=DetectionTarget,
+            outputs=(
+                Output(name="boxes", shape="(D,4)", space="boxes"),
+                Output(name="scores", shape="(D,)"),
+                Output(name="labels", shape="(D,)"),
+                Output(name="image", shape="(D,)"),
+                Output(name="level", shape="(D,)", required=False),
+            ),
+        ),
+        Task(
+            name="segmentation",
+            target=SegmentationTarget,
+            outputs=(Output(name="logits", shape="(N,C,H,W)", space="image"),),
+        ),
+    )
+}

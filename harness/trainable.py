@@ -1,0 +1,76 @@
+"""What a trainable model plugin provides. Torch appears in annotations only, so that this module imports without it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from pydantic import Field
+
+from harness.params import Params
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+
+    from harness.card import InputSpec
+    from harness.geometry import Fit
+    from harness.tasks import Target
+
+
+class Recipe(Params):
+    """How a model is trained; a model plugin gives the defaults, `train = {...}` in a suite overrides them."""
+
+    dataset: str
+    """Name of the dataset plugin; its own splits train, val and test are used."""
+    dataset_params: dict[str, Any] = {}
+    """Parameters of the dataset, without `split` and `count`."""
+    train_count: int = Field(1000, gt=0)
+    """Training samples."""
+    val_count: int = Field(200, gt=0)
+    """Validation samples, evaluated after each epoch."""
+    test_count: int = Field(500, gt=0)
+    """Unseen samples for the accuracy in export.json."""
+    metrics: dict[str, dict[str, Any]] = {}
+    """Metric plugin -> its parameters, measured on the test split after export."""
+    epochs: int = Field(30, gt=0)
+    """Passes over the training samples."""
+    batch_size: int = Field(16, gt=0)
+    """Samples per optimizer step."""
+    lr: float = Field(1e-3, gt=0)
+    """Learning rate."""
+    optimizer: Literal["adam", "adamw", "sgd"] = "adam"
+    """Optimizer with its torch defaults beside the learning rate."""
+    seed: int = 0
+    """Seeds weights, order and augmentation."""
+    snapshots: int = Field(4, ge=0)
+    """Validation samples whose dense outputs are kept over the epochs."""
+
+
+class Trainable(Protocol):
+    """Returned by the factory of a ModelSpec."""
+
+    recipe: Recipe
+    """The defaults."""
+    input: InputSpec
+    """Preprocessing; stored with the export."""
+    output_names: Sequence[str]
+    """Names of the predictor's outputs, in order; the task's fixed names."""
+
+    def build(self) -> nn.Module:
+        """A freshly initialized network; torch's seed is already set."""
+
+    def encode(self, targets: Sequence[Target], fits: Sequence[Fit]) -> Mapping[str, Tensor]:
+        """Training targets of a batch; `fits` map native pixels to model input pixels."""
+
+    def loss(self, outputs: Any, encoded: Mapping[str, Tensor]) -> Tensor:
+        """Scalar loss of the network's raw outputs."""
+
+    def predictor(self, module: nn.Module) -> nn.Module:
+        """The network with its decoding: image (N,C,H,W) -> tuple of tensors in the order of output_names."""
+
+    def snapshot(self, outputs: Any) -> torch.Tensor | None:
+        """What to keep of a batch's raw outputs for the pictures of training, or None."""
+
+    def card_fields(self) -> Mapping[str, Any]:
+        """Further ModelCard fields: labels, cam_layer."""
