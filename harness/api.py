@@ -3,6 +3,8 @@
 Light by design: importing this module imports neither torch, onnxruntime nor the harness's own heavy modules.
 """
 
+from typing import TYPE_CHECKING
+
 from harness.card import InputSpec, ModelCard
 from harness.contracts import (
     API_VERSION,
@@ -53,13 +55,33 @@ from harness.errors import (
 )
 from harness.hookspecs import hookimpl
 from harness.params import Params, SuitePath
+from harness.results import CellResult, Results
 from harness.tasks import (
     TASKS,
     ClassificationTarget,
-    DetectionTarget,
     KeypointsTarget,
-    SegmentationTarget,
     Target,
     Task,
 )
 from harness.trainable import Recipe, Trainable
+
+if TYPE_CHECKING:
+    from harness.geometry import Fit
+    from harness.measure import closed_loop
+    from harness.onnx.providers import provider_problem, provider_versions
+    from harness.onnx.session import open_session
+    from harness.table import Ragged, Table
+else:
+
+    def __getattr__(name: str) -> object:
+        """Names whose modules need numpy or Pillow are imported when a plugin first asks for them."""
+        homes = {
+            "Fit": "harness.geometry", "Ragged": "harness.table", "Table": "harness.table",
+            "closed_loop": "harness.measure", "open_session": "harness.onnx.session",
+            "provider_problem": "harness.onnx.providers", "provider_versions": "harness.onnx.providers",
+        }
+        if name not in homes:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from importlib import import_module
+
+        return getattr(import_module(homes[name]), name)

@@ -21,7 +21,7 @@ class InputSpec(Params):
     layout: Literal["NCHW", "NHWC"] = "NCHW"
     """Axis order of the model's input."""
     fit: Literal["stretch", "crop", "letterbox"] = "stretch"
-    """stretch: aspect ratio not kept; crop: shorter side scaled, center cut; letterbox: longer side scaled, rest filled."""
+    """stretch: aspect not kept; crop: shorter side scaled, center cut; letterbox: longer side scaled, rest filled."""
     resize: Positive | None = None
     """With fit = "crop": the shorter side in pixels before the cut (256 for ImageNet); by default no margin."""
     fill: Annotated[int, Field(ge=0, le=255)] = 114
@@ -59,7 +59,7 @@ class ModelCard(Params):
     """The facts about one ONNX file; written by `harness export`, completed or overridden by a suite."""
 
     task: str
-    """classification, keypoints, detection or segmentation."""
+    """One of harness.tasks.TASKS: classification or keypoints."""
     input: InputSpec
     """Preprocessing."""
     input_name: str | None = None

@@ -12,12 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 from harness.params import Params
+from harness.trainable import Recipe
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
     from harness.card import ModelCard
+    from harness.geometry import Fit
     from harness.results import CellResult, Results
     from harness.table import Table
     from harness.tasks import Target
@@ -81,6 +83,7 @@ class ModelSpec(Spec):
     factory: str = ""
     task: str | None = None
     export_id: str | None = None
+    recipe: type[Recipe] = Recipe
     locate: str = "harness.exports:find"
 
 
@@ -194,12 +197,18 @@ class Dataset(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ModelRequest:
-    """Where `locate` may look. id: the suite's name of the model; export: explicit path; folders: searched in order."""
+    """Where `locate` may look.
+
+    id: the suite's name of the model; export: an explicit path; folders: searched in order; export_id: of the model's
+    spec; train: what the suite changes in its recipe, so that an export of another recipe is not taken for it.
+    """
 
     id: str
     precision: str
     export: Path | None
     folders: tuple[Path, ...]
+    export_id: str | None = None
+    train: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,8 +224,8 @@ class Samples:
     """What a metric sees of one batch; a single argument, so that fields can be added.
 
     predictions: stored task outputs in native pixels, one row per sample; inputs: (N, ...) float32 as the model saw
-    them; saliency: (N, H, W) float32 raw maps; predict: (N, ...) float32 inputs -> class logits (N, C), counted.
-    classes: (N,) int64 class index each map explains; seed: for metrics that draw.
+    them; fits: how each image was placed there; saliency: (N, H, W) float32 raw maps; classes: (N,) int64 class index
+    each map explains; predict: (N, ...) float32 inputs -> class logits (N, C), counted; seed: for metrics that draw.
     """
 
     ids: Sequence[str]
@@ -226,6 +235,7 @@ class Samples:
     seed: int = 0
     images: Sequence[NDArray[np.uint8]] | None = None
     inputs: NDArray[np.float32] | None = None
+    fits: Sequence[Fit] | None = None
     saliency: NDArray[np.float32] | None = None
     classes: NDArray[np.int64] | None = None
     predict: Callable[[NDArray[np.float32]], NDArray[np.float32]] | None = None
@@ -370,7 +380,8 @@ class Group(Protocol):
     def exclusive(self) -> bool:
         """Must be alone on the machine (latency)."""
 
-    def execute(self, progress: Progress) -> list[CellResult]: ...
+    def execute(self, progress: Progress, *, fresh_process: bool = False) -> list[CellResult]:
+        """fresh_process: nothing else ran in this process before, so that its peak memory is the group's."""
 
     def failed(self, error_type: str, message: str) -> list[CellResult]:
         """The results to report when the group could not be executed to its end."""

@@ -105,22 +105,21 @@ def fit_image(image: NDArray[np.uint8], spec: InputSpec) -> tuple[NDArray[np.uin
 
 def normalize(pixels: NDArray[np.uint8], spec: InputSpec) -> Floats:
     """(N, h, w, C) uint8 -> float32 values in the model's range and layout, contiguous."""
+    # Divisions in float32 and in the usual order, so that the values are bit for bit those of (x / 255 - mean) / std
+    # and of x / 127.5 - 1: a last bit in the input moves logits by more than 1e-5.
     if spec.mean is not None and spec.std is not None:
-        scale = 1 / (255 * np.array(spec.std))
-        shift = -np.array(spec.mean) / np.array(spec.std)
+        values = (pixels / np.float32(255) - np.float32(spec.mean)) / np.float32(spec.std)
     else:
         low, high = spec.range or (0.0, 1.0)
-        scale, shift = np.array((high - low) / 255), np.array(low)
-    values = pixels * scale.astype(np.float32) + shift.astype(np.float32)
+        values = pixels / np.float32(255 / (high - low)) + np.float32(low)
     return np.ascontiguousarray(values.transpose(0, 3, 1, 2) if spec.layout == "NCHW" else values)
 
 
 def _scaled_size(native: Size, size: Size, spec: InputSpec) -> Size:
+    if spec.fit == "crop" and spec.resize:  # torchvision's Resize truncates the longer side
+        return Size(native.height * spec.resize // min(native), native.width * spec.resize // min(native))
     ratios = size.height / native.height, size.width / native.width
-    if spec.fit == "letterbox":
-        scale = min(ratios)
-    else:
-        scale = spec.resize / min(native) if spec.resize else max(ratios)
+    scale = min(ratios) if spec.fit == "letterbox" else max(ratios)
     scaled = Size(max(1, round(native.height * scale)), max(1, round(native.width * scale)))
     if spec.fit == "crop":  # rounding must not leave a gap at the border
         return Size(max(scaled.height, size.height), max(scaled.width, size.width))
@@ -134,8 +133,16 @@ def _colored(image: NDArray[np.uint8], color: str) -> Image.Image:
 
 def _nearest(mask: NDArray[Any], size: Size, scale_x: float, scale_y: float, offset_x: float, offset_y: float,
              outside: Any) -> NDArray[Any]:
-    columns = np.floor((np.arange(size.width) + 0.5 - offset_x) / scale_x).astype(np.int64)
-    rows = np.floor((np.arange(size.height) + 0.5 - offset_y) / scale_y).astype(np.int64)
+    columns = _pixel_under((np.arange(size.width) + 0.5 - offset_x) / scale_x)
+    rows = _pixel_under((np.arange(size.height) + 0.5 - offset_y) / scale_y)
     inside = ((rows >= 0) & (rows < mask.shape[0]))[:, None] & ((columns >= 0) & (columns < mask.shape[1]))[None]
     values = mask[np.clip(rows, 0, mask.shape[0] - 1)[:, None], np.clip(columns, 0, mask.shape[1] - 1)[None]]
     return np.where(inside, values, np.asarray(outside, mask.dtype))
+
+
+def _pixel_under(positions: NDArray[np.floating[Any]]) -> NDArray[np.int64]:
+    """Index of the pixel at each edge coordinate. A coordinate exactly on an edge belongs to the pixel after it.
+
+    True positions are multiples of 1 / (2 * length), so that a margin far below that undoes rounding errors only.
+    """
+    return np.asarray(np.floor(positions + 1e-7), np.int64)

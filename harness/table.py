@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import struct
+import zipfile
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +16,8 @@ from numpy.typing import NDArray
 
 Array = NDArray[Any]
 _OFFSETS = "#offsets"
+# What a damaged archive makes zipfile, zlib and numpy raise beside ValueError and OSError.
+_DAMAGE = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, LookupError, RuntimeError, SyntaxError, TypeError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,9 +103,11 @@ class Table(Mapping[str, Column]):
 
     @classmethod
     def concat(cls, tables: Sequence[Table]) -> Table:
-        """All rows of all tables; the tables must have the same columns."""
+        """All rows of all tables. Raises ValueError when their columns differ."""
         if not tables:
             return cls({})
+        if any(set(table) != set(tables[0]) for table in tables):
+            raise ValueError(f"tables with different columns: {sorted({tuple(table) for table in tables})}")
         return cls({name: _concat([table[name] for table in tables]) for name in tables[0]})
 
     def save(self, path: Path) -> None:
@@ -120,8 +127,12 @@ class Table(Mapping[str, Column]):
     @classmethod
     def load(cls, path: Path) -> Table:
         """Raises ValueError or OSError when the file is damaged or absent."""
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
+        try:
+            # Opened here: numpy leaves the file open when the archive is damaged.
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+                arrays = {name: archive[name] for name in archive.files}
+        except _DAMAGE as error:
+            raise ValueError(f"{path} is damaged: {error}") from error
         return cls({
             name: Ragged(values, arrays[name + _OFFSETS]) if name + _OFFSETS in arrays else values
             for name, values in arrays.items()

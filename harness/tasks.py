@@ -32,27 +32,9 @@ class ClassificationTarget:
     ignore: NDArray[np.bool_] | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DetectionTarget:
-    """boxes: (M, 4) float32; labels: M names; crowd: (M,) bool, regions that neither count nor harm."""
+Target = KeypointsTarget | ClassificationTarget
 
-    boxes: NDArray[np.float32]
-    labels: tuple[str, ...]
-    crowd: NDArray[np.bool_]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SegmentationTarget:
-    """mask: (H, W) int32 class indices, -1 = ignore; labels: name per index; instances: (H, W) int32, 0 = none."""
-
-    mask: NDArray[np.int32]
-    labels: tuple[str, ...]
-    instances: NDArray[np.int32] | None = None
-
-
-Target = KeypointsTarget | ClassificationTarget | DetectionTarget | SegmentationTarget
-
-Space = Literal["points", "boxes", "image"]
+Space = Literal["points"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +42,7 @@ class Output:
     """One output of a task's graph.
 
     shape: symbolic, N = batch; space: what the host maps from model input pixels back to native pixels;
-    stored: kept with the predictions (heatmaps and dense logits are not); required: the task can not do without it.
+    stored: kept with the predictions (heatmaps are not); required: the task can not do without it.
     """
 
     name: str
@@ -72,7 +54,7 @@ class Output:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
-    """The schema of one task. A graph whose output `image` is listed returns a flat list over the batch."""
+    """The schema of one task."""
 
     name: str
     target: type[Target]
@@ -94,22 +76,6 @@ TASKS: dict[str, Task] = {
                 Output(name="scores", shape="(N,K)", required=False),
                 Output(name="heatmaps", shape="(N,K,h,w)", stored=False, required=False),
             ),
-        ),
-        Task(
-            name="detection",
-            target=DetectionTarget,
-            outputs=(
-                Output(name="boxes", shape="(D,4)", space="boxes"),
-                Output(name="scores", shape="(D,)"),
-                Output(name="labels", shape="(D,)"),
-                Output(name="image", shape="(D,)"),
-                Output(name="level", shape="(D,)", required=False),
-            ),
-        ),
-        Task(
-            name="segmentation",
-            target=SegmentationTarget,
-            outputs=(Output(name="logits", shape="(N,C,H,W)", space="image"),),
         ),
     )
 }

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 class Recipe(Params):
     """How a model is trained; a model plugin gives the defaults, `train = {...}` in a suite overrides them."""
 
-    dataset: str
+    dataset: str = ""
     """Name of the dataset plugin; its own splits train, val and test are used."""
     dataset_params: dict[str, Any] = {}
     """Parameters of the dataset, without `split` and `count`."""

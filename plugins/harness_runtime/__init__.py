@@ -1,1 +1,46 @@
-"""placeholder"""
+"""What executes and times: onnxruntime's execution providers, the single-stream scenario, the local executors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from harness.api import BackendSpec, ExecutorSpec, ScenarioSpec, hookimpl
+from harness_runtime.params import (
+    CpuParams,
+    CudaParams,
+    InlineParams,
+    LocalParams,
+    SingleStreamParams,
+    TensorrtParams,
+)
+
+_PRECISIONS = frozenset({"fp32", "fp16", "int8"})
+
+
+@hookimpl
+def harness_backends() -> Iterable[BackendSpec]:
+    return [
+        BackendSpec(name="onnxruntime-cpu", summary="onnxruntime on the CPU.", params=CpuParams,
+                    factory="harness_runtime.backends:CpuBackend", precisions=_PRECISIONS),
+        BackendSpec(name="onnxruntime-cuda", summary="onnxruntime on an NVIDIA GPU.", params=CudaParams,
+                    factory="harness_runtime.backends:CudaBackend", precisions=_PRECISIONS, device="cuda"),
+        BackendSpec(name="onnxruntime-tensorrt", summary="onnxruntime's TensorRT provider on an NVIDIA GPU.",
+                    params=TensorrtParams, factory="harness_runtime.backends:TensorrtBackend",
+                    precisions=_PRECISIONS, device="cuda"),
+    ]
+
+
+@hookimpl
+def harness_scenarios() -> Iterable[ScenarioSpec]:
+    return [ScenarioSpec(name="single-stream", summary="Closed loop: the next query starts when the last has ended.",
+                         params=SingleStreamParams, factory="harness_runtime.scenarios:SingleStream")]
+
+
+@hookimpl
+def harness_executors() -> Iterable[ExecutorSpec]:
+    return [
+        ExecutorSpec(name="local", summary="Worker processes on this machine, latency alone.", params=LocalParams,
+                     factory="harness_runtime.executors:LocalExecutor"),
+        ExecutorSpec(name="inline", summary="In this process, for debugging.", params=InlineParams,
+                     factory="harness_runtime.executors:InlineExecutor"),
+    ]

@@ -1,0 +1,50 @@
+"""Plugins and their declarations as plain data, for `harness plugins` and the documentation."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from pydantic.fields import FieldInfo
+
+from harness.contracts import MetricSpec, Spec
+from harness.discovery import PluginRecord
+
+
+def plugin_facts(record: PluginRecord) -> dict[str, Any]:
+    """One plugin; JSON-able."""
+    return {
+        "title": f"plugin {record.name}", "name": record.name, "distribution": record.provider.distribution,
+        "version": record.provider.version, "entry_point": record.value, "status": record.status,
+        "load_ms": round(record.load_ms, 2), "hooks": list(record.hooks),
+        "provides": [f"{spec.role} {spec.name}" for spec in record.specs], "warnings": list(record.warnings),
+        "failures": [{"phase": failure.phase, "message": failure.message, "traceback": failure.traceback}
+                     for failure in record.failures],
+    }
+
+
+def spec_facts(spec: Spec) -> dict[str, Any]:
+    """One declaration with its parameters; JSON-able."""
+    facts: dict[str, Any] = {"title": f"{spec.role} {spec.name}", "role": spec.role, "name": spec.name,
+                             "summary": spec.summary, "provider": str(spec.provider)}
+    for name, value in vars(spec).items():
+        if name not in (*facts, "params", "factory", "locate", "recipe"):
+            facts[name] = sorted(value) if isinstance(value, frozenset) else value
+    if isinstance(spec, MetricSpec):
+        facts["direction"] = "higher is better" if facts.pop("higher_is_better") else "lower is better"
+        facts["range"] = f"{spec.range[0]:g} to {spec.range[1]:g}"
+    facts["params"] = {name: _param(field) for name, field in spec.params.model_fields.items()}
+    return facts
+
+
+def _param(field: FieldInfo) -> dict[str, Any]:
+    default = None if field.is_required() else field.get_default(call_default_factory=True, validated_data={})
+    return {"type": _type_text(field.annotation), "required": field.is_required(),
+            "default": default if isinstance(default, bool | int | float | str | None) else str(default),
+            "description": field.description or ""}
+
+
+def _type_text(annotation: Any) -> str:
+    text = annotation.__name__ if isinstance(annotation, type) and not hasattr(annotation, "__args__") \
+        else str(annotation)
+    return re.sub(r"\b(?:typing|pathlib|harness\w*(?:\.\w+)*)\.", "", text)

@@ -1,0 +1,109 @@
+"""`harness plugins list` and `harness plugins info`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from harness.catalogue import plugin_facts, spec_facts
+from harness.cli.options import discover, echo_json, no_plugins_option
+from harness.contracts import Spec
+from harness.errors import UsageError, did_you_mean
+from harness.host import Host
+
+_ROLES = ("dataset", "model", "saliency", "metric", "backend", "scenario", "executor", "reporter", "gradient-rule")
+_FORMAT = click.option("--format", "format_", type=click.Choice(["table", "json"]), default="table", show_default=True)
+
+
+@click.group("plugins", short_help="Show the installed plugins and what they provide.")
+def command() -> None:
+    """Show the installed plugins and what they provide."""
+
+
+@command.command("list")
+@click.option("--kind", type=click.Choice(_ROLES), help="The catalogue of one kind of declaration.")
+@_FORMAT
+@no_plugins_option
+def list_(kind: str | None, format_: str, no_plugins: tuple[str, ...]) -> int:
+    """List plugins with their state and load time, or with --kind what all of them provide."""
+    host = discover(no_plugins)
+    if format_ == "json":
+        specs = [spec_facts(spec) for spec in host.specs(Spec) if kind in (None, spec.role)]
+        echo_json(specs if kind else [plugin_facts(record) for record in host.plugins])
+    elif kind is None:
+        _print_plugins(host)
+    else:
+        _print_kind(host, kind)
+    return 0
+
+
+@command.command("info")
+@click.argument("name")
+@_FORMAT
+@no_plugins_option
+def info(name: str, format_: str, no_plugins: tuple[str, ...]) -> int:
+    """Show all about a plugin, or about whatever is declared under NAME, with its parameters."""
+    host = discover(no_plugins)
+    plugins = [plugin_facts(record) for record in host.plugins if name in (record.name, record.provider.distribution)]
+    specs = [spec_facts(spec) for spec in host.specs(Spec) if spec.name == name]
+    if not plugins and not specs:
+        known = {record.name for record in host.plugins} | {spec.name for spec in host.specs(Spec)}
+        raise UsageError(f'there is no plugin and no declaration "{name}"{did_you_mean(name, known)}')
+    if format_ == "json":
+        echo_json({"plugins": plugins, "declarations": specs})
+        return 0
+    for facts in (*plugins, *specs):
+        _print_facts(facts)
+    return 0
+
+
+def _print_plugins(host: Host) -> None:
+    from harness.terminal import print_table
+
+    rows = []
+    for record in host.plugins:
+        roles = [spec.role for spec in record.specs]
+        provides = ", ".join(f"{roles.count(role)} {role}" for role in dict.fromkeys(roles))
+        rows.append((record.name, record.provider.distribution, record.provider.version, record.status,
+                     f"{record.load_ms:.1f}", provides))
+    print_table(["plugin", "distribution", "version", "status", ">ms", "provides"], rows)
+    for line in problems(host):
+        click.echo(line)
+
+
+def problems(host: Host) -> list[str]:
+    """Failed plugins, ambiguous names and warnings, one line each."""
+    lines = [f"{record.provider}: failed ({failure.phase}): {failure.message}" for record, failure in host.failures]
+    for specs in host.duplicates():
+        claims = " and by ".join(str(spec.provider) for spec in specs)
+        lines.append(f'{specs[0].role} "{specs[0].name}" is declared by {claims}')
+    return lines + [f"{record.provider}: {warning}" for record in host.plugins for warning in record.warnings]
+
+
+def _print_kind(host: Host, kind: str) -> None:
+    from harness.terminal import print_table
+
+    specs = [spec_facts(spec) for spec in host.specs(Spec) if spec.role == kind]
+    extra = [key for key in ("task", "tasks", "requires", "direction", "range", "unit", "conventions")
+             if any(facts.get(key) for facts in specs)]
+    rows = [(facts["name"], *(_text(facts.get(key)) for key in extra), facts["summary"], facts["provider"])
+            for facts in specs]
+    print_table([kind, *extra, "summary", "plugin"], rows)
+
+
+def _print_facts(facts: dict[str, Any]) -> None:
+    click.echo(f"{facts.pop('title')}")
+    for key, value in facts.items():
+        if key == "params":
+            click.echo("  parameters:" if value else "  parameters: none")
+            for name, param in value.items():
+                default = "required" if param["required"] else f"default {param['default']!r}"
+                click.echo(f"    {name}: {param['type']}, {default}\n      {param['description']}")
+        elif value not in (None, "", [], {}):
+            click.echo(f"  {key}: {_text(value)}")
+    click.echo()
+
+
+def _text(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else "" if value is None else str(value)

@@ -1,0 +1,37 @@
+"""`--format`: tables for people, JSON, or whatever a reporter plugin makes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+
+from harness.contracts import Reporter, ReporterSpec
+from harness.errors import UsageError, did_you_mean, one_of
+from harness.host import Host, create
+from harness.results import Results
+
+Renderer = Callable[[Results, Path], None]
+
+
+def renderer(name: str, host: Host) -> Renderer:
+    """How to show results on standard output. Raises UsageError for a format that nobody provides."""
+    if name == "table":
+        from harness.terminal import print_results
+
+        return print_results
+    if name == "json":
+        return lambda results, _: click.echo(results.model_dump_json(by_alias=True, indent=1))
+    known = ["table", "json", *host.names("reporter")]
+    if name not in known:
+        raise UsageError(f'--format: there is no format or reporter "{name}"{did_you_mean(name, known)} '
+                         f"(known: {one_of(known)})")
+    spec = host.spec(ReporterSpec, name)
+    reporter: Reporter = create(spec, spec.params())
+
+    def show(results: Results, _: Path) -> None:
+        for content in reporter.render(results).values():
+            click.echo(content, nl=False)
+
+    return show

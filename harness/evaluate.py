@@ -1,0 +1,89 @@
+"""A model file against prepared samples: predictions through onnxruntime and metrics over them. Torch-free."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from harness.card import ModelCard
+from harness.contracts import Metric, MetricSpec, ModelFile, Samples
+from harness.host import Host, blame, create
+from harness.prepared import Prepared
+from harness.results import MetricResult
+from harness.table import Array, Table
+
+_BATCH = 16
+
+
+def card_of(path: Path) -> ModelCard:
+    """The card in the file's metadata; raises ModelFileError without a usable one."""
+    from harness.onnx.models import load_card
+
+    return load_card(ModelFile(path))
+
+
+def run_batches(path: Path, inputs: np.ndarray[Any, Any], batch: int) -> dict[str, Array]:
+    """The task's outputs for (N, ...) float32 inputs, at most `batch` at a time, on the CPU with one thread."""
+    from harness.onnx.runner import ModelRunner
+    from harness.onnx.session import open_session
+
+    session = open_session(path)
+    try:
+        runner = ModelRunner(session, card_of(path), path)
+        pieces = [runner.predict(inputs[start : start + batch]) for start in range(0, len(inputs), batch)]
+    finally:
+        session.close()
+    return {name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]}
+
+
+def predict(path: Path, data: Prepared) -> tuple[ModelCard, Table]:
+    """The model's card and its stored outputs for all samples, in native pixels."""
+    from harness.onnx.runner import ModelRunner
+    from harness.onnx.session import open_session
+    from harness.opened import OpenedModel
+
+    card = card_of(path)
+    session = open_session(path)
+    try:
+        model = OpenedModel(path.parent.name, path, card, ModelRunner(session, card, path))
+        tables = []
+        for start in range(0, len(data), _BATCH):
+            part = slice(start, start + _BATCH)
+            tables.append(model.to_native(model.outputs(data.inputs(part), data.ids[part]), data.fits[part]))
+    finally:
+        session.close()
+    return card, Table.concat(tables)
+
+
+def accuracy(host: Host, path: Path, data: Prepared, metrics: Mapping[str, Mapping[str, Any]], *,
+             intervals: bool = True) -> dict[str, MetricResult]:
+    """Every number of the given metrics (plugin -> params), by result name.
+
+    Raises CellError for outputs that are not finite, PluginError for a metric that no plugin provides.
+    """
+    card, predictions = predict(path, data)
+    samples = Samples(data.ids, data.targets, predictions, card)
+    results: dict[str, MetricResult] = {}
+    for name, params in metrics.items():
+        spec = host.spec(MetricSpec, name)
+        with blame(spec):
+            metric: Metric = create(spec, spec.params.model_validate(dict(params)))
+            rows = metric.measure(samples)
+            results |= _summarized(name, spec, metric, rows, intervals)
+    return results
+
+
+def _summarized(name: str, spec: MetricSpec, metric: Metric, rows: Table,
+                with_intervals: bool) -> dict[str, MetricResult]:
+    from harness.stats import intervals, stable_seed
+
+    bounds = intervals(rows, metric.summarize, spec.replicates, stable_seed(0, name)) if with_intervals else {}
+    return {
+        name + suffix: MetricResult(value=scalar.value, ci=bounds.get(suffix), n=scalar.n, n_invalid=scalar.n_invalid,
+                                    higher_is_better=scalar.higher_is_better, convention=scalar.convention,
+                                    unit=scalar.unit)
+        for suffix, scalar in metric.summarize(rows).scalars.items()
+    }

@@ -1,0 +1,197 @@
+"""From a checkpoint to an ONNX file with its decoding inside, checked against torch on real inputs, and its record.
+
+Torch is imported when an export begins, so that this module is light.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+import tempfile
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from harness import checkpoint, evaluate
+from harness.card import ModelCard
+from harness.checkpoint import TrainingRecord
+from harness.contracts import ModelSpec
+from harness.errors import CellError
+from harness.exports import GOLDEN, PARITY, RECORD, SNAPSHOTS, DatasetRecord, ExportRecord, FileRecord, sha256
+from harness.host import Host
+from harness.table import Array, Table
+from harness.train import create_model, load_split, producers, split_params, validated
+
+if TYPE_CHECKING:
+    import onnx
+    from torch import nn
+
+    from harness.params import Params
+    from harness.trainable import Recipe, Trainable
+
+OPSET = 18
+INPUT = "image"
+_BATCHES = (1, 3, 8)
+_PARITY_SAMPLES = 24
+_GOLDEN_SAMPLES = 4
+
+
+class ExportError(CellError):
+    """The exported graph is not what was trained."""
+
+
+def export(host: Host, folder: Path, output: Path, *, id_: str | None = None,
+           changes: Mapping[str, Any] | None = None) -> ExportRecord:
+    """Export a checkpoint folder's best weights to `output`/id.
+
+    id_: by default the checkpoint's; changes: of the model's params, e.g. {"decoder": "dark"}. The accuracy is that of
+    the ONNX file on the recipe's test split. Raises ExportError when the graph differs from torch by more than PARITY
+    anywhere, ModelFileError for a checkpoint that can not be used, UsageError for params that do not fit.
+    """
+    training = checkpoint.load_record(folder)
+    spec = host.spec(ModelSpec, training.model)
+    params = validated(spec, {**training.params, **(changes or {})})
+    recipe = spec.recipe.model_validate(training.recipe)
+    model = create_model(spec, params)
+    module = model.build()
+    checkpoint.load_weights(folder / checkpoint.BEST, module)
+    export_id = id_ or training.id
+    output.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{export_id}-", dir=output) as scratch:
+        draft = _Draft(host, spec, params, recipe, model, module, training, folder, Path(scratch))
+        record = draft.write(export_id)
+        _move(Path(scratch), output / export_id)
+    return record
+
+
+class _Draft:
+    """An export in the making: everything is written to a scratch folder and checked before it replaces anything."""
+
+    def __init__(self, host: Host, spec: ModelSpec, params: Params, recipe: Recipe, model: Trainable, module: nn.Module,
+                 training: TrainingRecord, folder: Path, scratch: Path) -> None:
+        self.host, self.spec, self.params, self.recipe, self.training = host, spec, params, recipe, training
+        self.model, self.folder, self.scratch = model, folder, scratch
+        self.predictor = model.predictor(module).eval()
+        self.weights_sha256 = sha256(folder / checkpoint.BEST)
+        self.data = load_split(host, recipe, model, "test")
+
+    def write(self, id_: str) -> ExportRecord:
+        path = self.scratch / "model.fp32.onnx"
+        path.write_bytes(to_onnx(self.predictor, self.model, self.card()).SerializeToString())
+        inputs = self.data.inputs(slice(_PARITY_SAMPLES))
+        expected = torch_outputs(self.predictor, inputs, self.model.output_names)
+        parity = check_parity(path, inputs, expected)
+        few = {f"output.{name}": values[:_GOLDEN_SAMPLES] for name, values in expected.items()}
+        Table({f"input.{INPUT}": inputs[:_GOLDEN_SAMPLES], **few}).save(self.scratch / GOLDEN)
+        snapshots = self._write_snapshots()
+        test_params = split_params(self.host, self.recipe, "test")
+        record = ExportRecord(
+            id=id_, model=self.spec.name, export_id=self.spec.export_id, provider=str(self.spec.provider),
+            task=self.card().task, params=self.params.model_dump(mode="json"),
+            recipe=self.recipe.model_dump(mode="json"), weights_sha256=self.weights_sha256,
+            files={"fp32": FileRecord.of(path)}, golden=FileRecord.of(self.scratch / GOLDEN),
+            snapshots=FileRecord.of(snapshots) if snapshots else None, parity=parity, parity_samples=len(inputs),
+            dataset=DatasetRecord(use=self.recipe.dataset, params=test_params.model_dump(mode="json")),
+            accuracy=evaluate.accuracy(self.host, path, self.data, self.recipe.metrics),
+            history=self.training.history, best_epoch=self.training.best_epoch, producer=producers())
+        text = record.model_dump_json(indent=2, by_alias=True) + "\n"
+        (self.scratch / RECORD).write_text(text, encoding="utf-8")
+        return record
+
+    def card(self) -> ModelCard:
+        if self.spec.task is None:
+            raise ExportError(f'the model plugin "{self.spec.name}" declares no task')
+        return ModelCard(task=self.spec.task, input=self.model.input, input_name=INPUT,
+                         recipe=self.recipe.model_dump(mode="json"), weights_sha256=self.weights_sha256,
+                         producer=producers(), **self.model.card_fields())
+
+    def _write_snapshots(self) -> Path | None:
+        snapshots = checkpoint.load_snapshots(self.folder / checkpoint.LAST)
+        if not snapshots:
+            return None
+        count = snapshots["maps"].shape[1]
+        validation = load_split(self.host, self.recipe.model_copy(update={"val_count": count}), self.model, "val")
+        path = self.scratch / SNAPSHOTS
+        with path.open("wb") as file:
+            np.savez_compressed(file, allow_pickle=False, images=validation.pixels, ids=np.array(validation.ids),
+                                **snapshots)
+        return path
+
+
+def to_onnx(predictor: nn.Module, model: Trainable, card: ModelCard) -> onnx.ModelProto:
+    """The predictor as a checked ONNX model with a dynamic batch and its card; traces of the source are removed."""
+    import onnx
+    import torch
+
+    from harness.onnx.metadata import write_card
+
+    shape = (model.input.channels, *model.input.size)
+    example = torch.zeros(2, *(shape if model.input.layout == "NCHW" else (*shape[1:], shape[0])))
+    with quiet():
+        program = torch.onnx.export(
+            predictor, (example,), dynamo=True, external_data=False, opset_version=OPSET, verbose=False,
+            input_names=[INPUT], output_names=list(model.output_names),
+            dynamic_shapes=({0: torch.export.Dim("batch")},))
+    if program is None:
+        raise ExportError("torch.onnx.export gave no program")
+    proto: onnx.ModelProto = program.model_proto
+    _strip(proto)
+    write_card(proto, card)
+    onnx.checker.check_model(proto, full_check=True)
+    return proto
+
+
+def torch_outputs(predictor: nn.Module, inputs: Array, names: Sequence[str]) -> dict[str, Array]:
+    """What torch gives for (N, ...) float32 inputs, by output name."""
+    import torch
+
+    with torch.inference_mode():
+        outputs = predictor(torch.from_numpy(inputs))
+    return {name: output.numpy() for name, output in zip(names, outputs, strict=True)}
+
+
+def check_parity(path: Path, inputs: Array, expected: Mapping[str, Array]) -> dict[str, float]:
+    """Largest absolute difference by output, over batches of 1, 3 and 8; raises ExportError above PARITY."""
+    worst = dict.fromkeys(expected, 0.0)
+    for batch in _BATCHES:
+        outputs = evaluate.run_batches(path, inputs, batch)
+        for name, values in expected.items():
+            worst[name] = max(worst[name], float(np.abs(outputs[name] - values).max()))
+    if bad := {name: value for name, value in worst.items() if not value <= PARITY}:
+        listed = ", ".join(f"{name} by {value:.2e}" for name, value in bad.items())
+        raise ExportError(f"the exported graph differs from torch: {listed} (at most {PARITY:g}); nothing was exported")
+    return worst
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """torch's exporter prints its progress and warns about its own internals."""
+    level = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings(), redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(level)
+
+
+def _strip(proto: onnx.ModelProto) -> None:
+    """The exporter stores stack traces with the paths of the machine that ran it."""
+    graph = proto.graph
+    for item in (proto, graph, *graph.node, *graph.value_info, *graph.input, *graph.output, *graph.initializer):
+        del item.metadata_props[:]
+    for node in graph.node:
+        node.doc_string = ""
+
+
+def _move(source: Path, target: Path) -> None:
+    """Replace the files of `target`, its record last: an interrupted move leaves a record that verify refuses."""
+    target.mkdir(parents=True, exist_ok=True)
+    for path in sorted(source.iterdir(), key=lambda path: path.name == RECORD):
+        path.chmod(0o644)
+        path.replace(target / path.name)

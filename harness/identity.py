@@ -1,0 +1,124 @@
+"""What determines an outcome, as hashes: cell ids and cache keys.
+
+A hash covers versions and params of the plugins involved, the sources of their packages (so that editing a plugin in
+place is noticed), the bytes of the model file, the dataset's fingerprint, and seeds.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from harness import __version__
+from harness.contracts import Dataset, ModelFile, ModelRequest, Spec
+from harness.errors import ModelFileError
+from harness.host import call, create
+from harness.plan import Cell
+from harness.suite import BackendEntry, DatasetEntry, MetricEntry, ModelEntry
+
+
+def digest(value: Any) -> str:
+    """20 hexadecimal digits over the canonical JSON of a value."""
+    text = json.dumps(value, sort_keys=True, default=_plain)
+    return hashlib.sha256(text.encode()).hexdigest()[:20]
+
+
+def locate_model(entry: ModelEntry, precision: str) -> ModelFile:
+    """The ONNX file of a suite's model. Raises ModelFileError when there is none."""
+    request = ModelRequest(id=entry.id, precision=precision, export=entry.export, folders=entry.folders,
+                           export_id=entry.spec.export_id, train=entry.train)
+    file: ModelFile = call(entry.spec, entry.spec.locate, entry.params, request)
+    if not Path(file.path).is_file():
+        raise ModelFileError(f'model "{entry.id}": {file.path}: no such model file')
+    return file
+
+
+def of_dataset(entry: DatasetEntry, dataset: Dataset) -> dict[str, Any]:
+    """A dataset as transformed by the suite, with the files it reads."""
+    return {**_of_plugin(entry.spec, entry.params), "transforms": list(entry.transforms),
+            "files": dataset.fingerprint(), "harness": _sources("harness")}
+
+
+def of_model(file: ModelFile) -> dict[str, Any]:
+    """A model file and what is known about it, files of labels included."""
+    from harness.onnx.models import load_card
+
+    path = Path(file.path)
+    return {"sha256": _sha256(path, path.stat().st_mtime_ns), "card": load_card(file)}
+
+
+def of_backend(entry: BackendEntry) -> dict[str, Any]:
+    """A backend with the versions that can change its numbers."""
+    return {**_of_plugin(entry.spec, entry.params), "versions": create(entry.spec, entry.params).versions()}
+
+
+def of_metric(entry: MetricEntry) -> dict[str, Any]:
+    """A metric with its params."""
+    return _of_plugin(entry.spec, entry.params)
+
+
+def of_predictions(cell: Cell, dataset: Dataset, file: ModelFile) -> dict[str, Any]:
+    """What the predictions of a cell depend on; the same for every metric."""
+    if cell.dataset is None:
+        raise ValueError(f"{cell.key} has no dataset")
+    identity = {"dataset": of_dataset(cell.dataset, dataset), "model": of_model(file), "precision": cell.precision,
+                "backend": of_backend(cell.backend)}
+    if cell.saliency is not None:
+        identity["saliency"] = {**_of_plugin(cell.saliency.spec, cell.saliency.params), "layer": cell.saliency.layer,
+                                "target": cell.target, "seed": cell.seed}
+    return identity
+
+
+def of_timing(cell: Cell, file: ModelFile) -> dict[str, Any]:
+    """What a latency cell depends on, apart from the machine."""
+    if cell.latency is None:
+        raise ValueError(f"{cell.key} is no latency cell")
+    return {"model": of_model(file), "precision": cell.precision, "backend": of_backend(cell.backend),
+            "scenario": _of_plugin(cell.latency.spec, cell.latency.params), "batch": cell.latency.batch,
+            "threads": cell.latency.threads}
+
+
+def _of_plugin(spec: Spec, params: Any) -> dict[str, Any]:
+    package = (spec.factory or getattr(spec, "locate", "")).partition(".")[0].partition(":")[0]
+    return {"role": spec.role, "name": spec.name, "provider": str(spec.provider), "params": params,
+            "sources": _sources(package)}
+
+
+@lru_cache(maxsize=64)
+def _sources(package: str) -> str:
+    """Hash over the Python files of a top-level package or module; its version alone would miss edits in place."""
+    if package == "harness":
+        return __version__ + _hash_files(Path(__file__).parent)
+    spec = importlib.util.find_spec(package)
+    if spec is None or spec.origin is None:
+        return ""
+    origin = Path(spec.origin)
+    return _hash_files(origin.parent if origin.name == "__init__.py" else origin)
+
+
+def _hash_files(root: Path) -> str:
+    files = sorted(root.rglob("*.py")) if root.is_dir() else [root]
+    total = hashlib.sha256()
+    for file in files:
+        if file.is_file():
+            total.update(file.name.encode())
+            total.update(file.read_bytes())
+    return total.hexdigest()[:20]
+
+
+@lru_cache(maxsize=64)
+def _sha256(path: Path, _mtime_ns: int) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _plain(value: Any) -> Any:
+    if hasattr(value, "model_dump"):
+        return {"type": type(value).__name__, **value.model_dump(mode="json")}
+    if isinstance(value, frozenset | set):
+        return sorted(value)
+    return str(value)

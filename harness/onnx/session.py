@@ -1,0 +1,155 @@
+"""Sessions over onnxruntime: explicit options, asserted provider, checked feeds, and a bare call for the clock."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from itertools import count
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.contracts import TensorInfo
+from harness.errors import BackendUnavailable, CellError, ModelFileError, did_you_mean
+from harness.onnx.interface import describe, shape_text, tensor_info
+from harness.onnx.problems import open_problem, shorten
+from harness.onnx.providers import CPU, CUDA, preload_libraries, provider_problem, session_options
+from harness.onnx.runtime import onnxruntime, runtime_errors
+
+Array = NDArray[Any]
+Optimization = Literal["none", "basic", "extended", "all"]
+
+
+def open_session(path: Path, *, provider: str = CPU, provider_options: Mapping[str, Any] | None = None,
+                 threads: int = 1, inter_threads: int = 1, allow_spinning: bool = False,
+                 optimization: Optimization = "all") -> OrtSession:
+    """Open an ONNX file with onnxruntime.
+
+    threads: of one operator; inter_threads: operators at a time. provider_options: as onnxruntime names them.
+    Raises ModelFileError for a file that can not be used and BackendUnavailable when onnxruntime would run it
+    anywhere else than on `provider` (it falls back to the CPU in silence).
+    """
+    ort = onnxruntime()
+    path = Path(path)
+    if not path.is_file():
+        raise ModelFileError(f"{path}: no such model file")
+    if provider not in ort.get_available_providers():
+        raise BackendUnavailable(provider_problem(provider) or provider)
+    if provider != CPU:
+        preload_libraries()
+    options = session_options(threads=threads, inter_threads=inter_threads, allow_spinning=allow_spinning,
+                              optimization=optimization)
+    settings = {name: str(value) for name, value in (provider_options or {}).items()}
+    try:
+        session = ort.InferenceSession(str(path), options, providers=[provider], provider_options=[settings],
+                                       enable_fallback=0)
+    except runtime_errors() as error:
+        problem = provider_problem(provider)
+        raise (BackendUnavailable(problem) if problem else open_problem(path, error)) from error
+    _assert_provider(path, session, provider)
+    return OrtSession(path, session, device_id=int(settings.get("device_id", 0)),
+                      cuda_graph=settings.get("enable_cuda_graph", "0") == "1")
+
+
+def _assert_provider(path: Path, session: Any, provider: str) -> None:
+    actual = session.get_providers()[0]
+    if actual != provider:
+        why = provider_problem(provider) or "it did not say why"
+        raise BackendUnavailable(f"{path}: asked for {provider}, but onnxruntime would run it on {actual}: {why}")
+
+
+class OrtSession:
+    """A contracts.InferenceSession. runs_on is the provider that onnxruntime put first, e.g. CUDAExecutionProvider."""
+
+    def __init__(self, path: Path, session: Any, *, device_id: int = 0, cuda_graph: bool = False) -> None:
+        self.path = path
+        self.runs_on: str = session.get_providers()[0]
+        self.inputs: Sequence[TensorInfo] = [tensor_info(i.name, i.type, i.shape) for i in session.get_inputs()]
+        self.outputs: Sequence[TensorInfo] = [tensor_info(o.name, o.type, o.shape) for o in session.get_outputs()]
+        self._session = session
+        self._names = [info.name for info in self.outputs]
+        self._device = ("cpu", 0) if self.runs_on == CPU else ("cuda", device_id)
+        self._cuda_graph = cuda_graph and self.runs_on == CUDA
+        self._graph_ids = count(1)
+
+    def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
+        """All outputs by name; the arrays belong to the caller.
+
+        onnxruntime allocates them: shapes that a foreign graph declares may be wrong, and a wrong buffer is an error.
+        Raises ModelFileError when feeds do not fit the graph, CellError when the run fails.
+        """
+        fitted = self._fitted(feeds)
+        try:
+            # A captured CUDA graph replays fixed addresses, so plain runs stay outside of it.
+            values = self._session.run(self._names, fitted, self._run_options(-1))
+        except runtime_errors() as error:
+            raise CellError(f"{self.path}: onnxruntime failed while running it: {shorten(str(error))}") from error
+        return dict(zip(self._names, values, strict=True))
+
+    def bind(self, feeds: Mapping[str, Array]) -> Callable[[], None]:
+        """A call that repeats one inference; inputs and outputs stay on the device, in buffers allocated once.
+
+        It runs twice here: onnxruntime allocates outputs of the true shapes, then they are bound as they are (and a
+        CUDA graph is captured). Returns when the device is done. Raises as `run`.
+        """
+        binding, options = self._session.io_binding(), self._run_options(next(self._graph_ids))
+        value_of = onnxruntime().OrtValue.ortvalue_from_numpy
+        for name, array in self._fitted(feeds).items():
+            binding.bind_ortvalue_input(name, value_of(array, *self._device))
+        for name in self._names:
+            binding.bind_output(name, *self._device)
+        query = self._query(binding, options)
+        try:
+            self._session.run_with_iobinding(binding, self._run_options(-1))
+            for name, value in zip(self._names, binding.get_outputs(), strict=True):
+                binding.bind_ortvalue_output(name, value)
+            query()
+        except runtime_errors() as error:
+            raise CellError(f"{self.path}: onnxruntime failed while running it: {shorten(str(error))}") from error
+        return query
+
+    def close(self) -> None:
+        """Free the model's memory, once no bound call is held any more."""
+        self._session = None
+
+    def _query(self, binding: Any, options: Any) -> Callable[[], None]:
+        run = partial(self._session.run_with_iobinding, binding, options)
+        if self._device[0] == "cpu":
+            return run
+
+        def synchronized() -> None:
+            run()
+            binding.synchronize_outputs()
+
+        return synchronized
+
+    def _run_options(self, graph_id: int) -> Any:
+        if not self._cuda_graph:
+            return None
+        options = onnxruntime().RunOptions()
+        options.add_run_config_entry("gpu_graph_id", str(graph_id))
+        return options
+
+    def _fitted(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
+        infos = {info.name: info for info in self.inputs}
+        for name in [*feeds, *infos]:
+            if name not in infos or name not in feeds:
+                what = "no input named" if name not in infos else "nothing given for input"
+                raise self._unfit(f"{what} {name!r}{did_you_mean(name, infos) if name not in infos else ''}")
+        for name, array in feeds.items():
+            self._check(infos[name], array)
+        return {name: np.ascontiguousarray(array) for name, array in feeds.items()}
+
+    def _check(self, info: TensorInfo, array: Array) -> None:
+        if array.dtype.name != info.dtype:
+            raise self._unfit(f"input {info.name!r} takes {info.dtype}, got {array.dtype.name}")
+        # An empty shape is a scalar or an undeclared rank; onnxruntime itself tells them apart.
+        pairs = list(zip(info.shape, array.shape, strict=False))
+        wrong = any(isinstance(dim, int) and dim != given for dim, given in pairs)
+        if info.shape and (wrong or len(info.shape) != array.ndim):
+            raise self._unfit(f"input {info.name!r} takes {shape_text(info.shape)}, got {shape_text(array.shape)}")
+
+    def _unfit(self, what: str) -> ModelFileError:
+        return ModelFileError(f"{self.path}: {what}; {describe(self.inputs, self.outputs)}")

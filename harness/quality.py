@@ -1,0 +1,231 @@
+"""One accuracy or explain cell: images through the model once, every metric's rows from that one pass.
+
+Three sources feed the metrics, cheapest first: rows stored earlier for the same content, predictions stored earlier,
+the model itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from harness import identity
+from harness.cache import IDS, Cache
+from harness.card import ModelCard
+from harness.contracts import Batch, Dataset, Metric, ModelFile, Progress, SaliencyGenerator, Samples, Unreadable
+from harness.errors import CellError, DataError, PluginError, TaskMismatch
+from harness.geometry import prepare
+from harness.host import blame, create
+from harness.opened import OpenedModel, available_threads, open_dataset, open_model
+from harness.plan import Cell
+from harness.results import CurveResult, MetricResult
+from harness.stats import intervals, stable_seed
+from harness.suite import MetricEntry
+from harness.table import Table
+from harness.tasks import ClassificationTarget
+
+
+@dataclass(slots=True)
+class Quality:
+    """What a cell measured. rows: by metric id; predictions: with the column IDS; cached: the model did not run."""
+
+    rows: dict[str, Table]
+    predictions: Table
+    unreadable: list[Unreadable] = field(default_factory=list)
+    runs_on: str | None = None
+    forward_passes: int = 0
+
+    @property
+    def cached(self) -> bool:
+        return self.forward_passes == 0
+
+
+def measure(cell: Cell, file: ModelFile, cache: Cache, progress: Progress) -> tuple[Dataset, Quality]:
+    """Rows of all the cell's metrics. Raises CellError (or a subclass) when the cell can not be measured."""
+    if cell.dataset is None:
+        raise ValueError(f"{cell.key} has no dataset")
+    dataset = open_dataset(cell.dataset)
+    key = identity.digest(identity.of_predictions(cell, dataset, file))
+    keys = {metric.id: identity.digest([key, identity.of_metric(metric), cell.seed]) for metric in cell.metrics}
+    rows = {id_: table for id_, row_key in keys.items() if (table := cache.table("rows", row_key)) is not None}
+    known = _Stored.load(cache, key)
+    missing = [metric for metric in cell.metrics if metric.id not in rows]
+    if known is not None and not missing:
+        return dataset, Quality(rows, known.predictions, known.unreadable, known.runs_on)
+    # Maps are not stored, so an explain cell with a metric that has no rows yet needs the model again.
+    reuse = known if cell.saliency is None else None
+    quality = _measure(cell, dataset, file, missing, reuse, progress)
+    for id_, table in quality.rows.items():
+        cache.store_table("rows", keys[id_], table)
+    if reuse is None:
+        _Stored(quality.predictions, quality.unreadable, quality.runs_on).store(cache, key)
+    quality.rows.update(rows)
+    return dataset, quality
+
+
+def summarize(cell: Cell, quality: Quality) -> tuple[dict[str, MetricResult], dict[str, CurveResult]]:
+    """Every metric's numbers with intervals, and its curves, by result name."""
+    results: dict[str, MetricResult] = {}
+    curves: dict[str, CurveResult] = {}
+    for entry in cell.metrics:
+        with blame(entry.spec):
+            metric: Metric = create(entry.spec, entry.params)
+            rows = quality.rows[entry.id]
+            summary = metric.summarize(rows)
+            bounds = intervals(rows, metric.summarize, entry.spec.replicates, stable_seed(cell.seed, entry.id))
+        for suffix, scalar in summary.scalars.items():
+            results[entry.id + suffix] = MetricResult(
+                value=scalar.value, ci=bounds.get(suffix), n=scalar.n, n_invalid=scalar.n_invalid,
+                higher_is_better=scalar.higher_is_better, convention=scalar.convention, unit=scalar.unit)
+        for suffix, curve in summary.curves.items():
+            curves[entry.id + suffix] = CurveResult(x=list(curve.x), y=list(curve.y), x_label=curve.x_label,
+                                                    y_label=curve.y_label)
+    return results, curves
+
+
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    """Predictions as they lie in the cache."""
+
+    predictions: Table
+    unreadable: list[Unreadable]
+    runs_on: str | None
+
+    @classmethod
+    def load(cls, cache: Cache, key: str) -> _Stored | None:
+        table, facts = cache.table("predictions", key), cache.facts("predictions", key)
+        if table is None or facts is None:
+            return None
+        return cls(table, [Unreadable(*each) for each in facts["unreadable"]], facts["runs_on"])
+
+    def store(self, cache: Cache, key: str) -> None:
+        facts = {"unreadable": [[each.id, each.reason] for each in self.unreadable], "runs_on": self.runs_on}
+        cache.store_facts("predictions", key, facts)
+        cache.store_table("predictions", key, self.predictions)
+
+
+def _measure(cell: Cell, dataset: Dataset, file: ModelFile, missing: Sequence[MetricEntry], known: _Stored | None,
+             progress: Progress) -> Quality:
+    if known is not None:
+        from harness.onnx.models import load_card
+
+        quality = _collect(cell, dataset, missing, _Replay(cell, load_card(file), known.predictions), progress)
+        return replace(quality, runs_on=known.runs_on)
+    with open_model(cell, file, available_threads()) as model:
+        quality = _collect(cell, dataset, missing, _Live(cell, model, _Explainer.of(cell, model)), progress)
+        return replace(quality, runs_on=model.runs_on, forward_passes=model.passes)
+
+
+def _collect(cell: Cell, dataset: Dataset, missing: Sequence[MetricEntry], origin: _Replay | _Live,
+             progress: Progress) -> Quality:
+    """Every batch through every metric."""
+    metrics: dict[str, Metric] = {entry.id: create(entry.spec, entry.params) for entry in missing}
+    rows: dict[str, list[Table]] = {entry.id: [] for entry in missing}
+    predictions: list[Table] = []
+    unreadable: list[Unreadable] = []
+    done, total = 0, len(dataset)
+    for batch in _batches(cell, dataset):
+        unreadable += batch.unreadable
+        if batch.ids:
+            samples = origin.samples(batch)
+            for entry in missing:
+                rows[entry.id].append(_rows(entry, metrics[entry.id], samples))
+            predictions.append(Table({IDS: np.array(samples.ids), **samples.predictions}))
+        done += len(batch.ids) + len(batch.unreadable)
+        progress(cell.key, done, total)
+    if not predictions:
+        reasons = "; ".join(f"{each.id}: {each.reason}" for each in unreadable[:3])
+        raise DataError(f"none of the {total} samples of {cell.key.split('/')[1]} can be read: {reasons}")
+    return Quality({id_: Table.concat(tables) for id_, tables in rows.items()}, Table.concat(predictions), unreadable)
+
+
+def _batches(cell: Cell, dataset: Dataset) -> Iterator[Batch]:
+    if cell.dataset is not None:
+        with blame(cell.dataset.spec):
+            yield from dataset.batches(cell.batch_size)
+
+
+def _rows(entry: MetricEntry, metric: Metric, samples: Samples) -> Table:
+    with blame(entry.spec):
+        rows = metric.measure(samples)
+    if rows.rows != len(samples.ids):
+        raise PluginError(f'metric "{entry.spec.name}" of plugin {entry.spec.provider} gave {rows.rows} rows for '
+                          f"{len(samples.ids)} samples")
+    return rows
+
+
+@dataclass(slots=True)
+class _Replay:
+    """Samples with stored predictions: the model is not opened. position: in the stored table."""
+
+    cell: Cell
+    card: ModelCard
+    predictions: Table
+    position: int = 0
+
+    def samples(self, batch: Batch) -> Samples:
+        stored = self.predictions.take(np.arange(self.position, self.position + len(batch.ids)))
+        self.position += len(batch.ids)
+        if list(stored.dense(IDS)) != list(batch.ids):
+            raise CellError("stored predictions do not belong to these samples; run with --fresh")
+        return Samples(batch.ids, batch.targets, stored.select([name for name in stored if name != IDS]), self.card,
+                       seed=_seed(self.cell), images=batch.images)
+
+
+@dataclass(slots=True)
+class _Live:
+    """Samples sent through the model."""
+
+    cell: Cell
+    model: OpenedModel
+    explainer: _Explainer | None
+
+    def samples(self, batch: Batch) -> Samples:
+        inputs, fits = prepare(batch.images, self.model.card.input)
+        outputs = self.model.outputs(inputs, batch.ids)
+        samples = Samples(batch.ids, batch.targets, self.model.to_native(outputs, fits), self.model.card,
+                          seed=_seed(self.cell), images=batch.images, inputs=inputs, fits=fits)
+        return self.explainer.explain(samples) if self.explainer else samples
+
+
+def _seed(cell: Cell) -> int:
+    return stable_seed(cell.seed, cell.key)
+
+
+@dataclass(frozen=True, slots=True)
+class _Explainer:
+    """Adds saliency maps to samples."""
+
+    cell: Cell
+    model: OpenedModel
+    generator: SaliencyGenerator
+
+    @classmethod
+    def of(cls, cell: Cell, model: OpenedModel) -> _Explainer | None:
+        if cell.saliency is None:
+            return None
+        return cls(cell, model, create(cell.saliency.spec, cell.saliency.params))
+
+    def explain(self, samples: Samples) -> Samples:
+        if samples.inputs is None or self.cell.saliency is None:
+            raise ValueError("maps are made of inputs, not of stored predictions")
+        classes = self._classes(samples)
+        seeds = [stable_seed(self.cell.seed, id_) for id_ in samples.ids]
+        with blame(self.cell.saliency.spec):
+            maps = self.generator.explain(self.model, samples.inputs, classes, seeds)
+        expected = (len(samples.ids), *self.model.card.input.size)
+        if maps.shape != expected:
+            spec = self.cell.saliency.spec
+            raise PluginError(f'saliency "{spec.name}" of plugin {spec.provider} gave maps of shape {maps.shape}, '
+                              f"expected {expected}")
+        return replace(samples, saliency=maps, classes=classes, predict=self.model.predict)
+
+    def _classes(self, samples: Samples) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+        if self.cell.target == "predicted":
+            return np.asarray(samples.predictions.dense("logits").argmax(axis=1), np.int64)
+        labels = [target.label for target in samples.targets if isinstance(target, ClassificationTarget)]
+        if len(labels) != len(samples.targets):
+            raise TaskMismatch(f"{self.cell.key}: only classification targets have a label to explain")
+        return self.model.class_indices(labels)

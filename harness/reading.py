@@ -1,0 +1,351 @@
+"""From a suite file to a valid Suite: tables checked against their plugins, names resolved, all mistakes at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from harness import source as sources
+from harness.contracts import (
+    BackendSpec,
+    DatasetSpec,
+    ExecutorSpec,
+    MetricSpec,
+    ModelSpec,
+    SaliencySpec,
+    ScenarioSpec,
+    Spec,
+)
+from harness.errors import EXIT_PLUGIN, EXIT_USAGE, PluginError, SuiteError, did_you_mean, one_of
+from harness.host import Host
+from harness.params import BASE, Params
+from harness.source import KeyPath, Source
+from harness.suite import (
+    BackendEntry,
+    Bench,
+    BenchTable,
+    DatasetEntry,
+    DatasetTable,
+    ExecutorEntry,
+    ExplainTable,
+    GateTable,
+    LatencyRequest,
+    LatencyTable,
+    MatrixTable,
+    MetricEntry,
+    ModelEntry,
+    ModelTable,
+    PluginTable,
+    SaliencyEntry,
+    SaliencyTable,
+    Suite,
+    SuiteTable,
+)
+from harness.validation import problems_of, split
+
+T = TypeVar("T", bound=BaseModel)
+S = TypeVar("S", bound=Spec)
+E = TypeVar("E")
+Reader = Callable[[str, dict[str, Any], KeyPath], E | None]
+
+TOP_LEVEL = ("suite", "datasets", "models", "saliency", "metrics", "backends", "executor", "bench", "explain", "gates",
+             "profiles")
+
+
+def read_suite(path: Path, host: Host, profile: str | None = None, environ: Mapping[str, str] | None = None) -> Suite:
+    """Read and check a suite file.
+
+    Raises SuiteError with every mistake found (each with file, line and key path), UsageError when unreadable.
+    """
+    source = sources.load(path, profile, environ)
+    suite = _Reader(source, host).read()
+    if suite is None or source.problems:
+        raise SuiteError(source.problems)
+    return suite
+
+
+class _Reader:
+    """Reads one suite. Each method notes its mistakes in the source and goes on, so that all are found."""
+
+    def __init__(self, source: Source, host: Host) -> None:
+        self.source = source
+        self.host = host
+        self.folder = source.path.resolve().parent
+
+    def read(self) -> Suite | None:
+        for key in self.source.data:
+            if key not in TOP_LEVEL:
+                self.source.problem((key,), f"unknown table{did_you_mean(key, TOP_LEVEL)}")
+        table = self._suite_table()
+        self.datasets = self._tables("datasets", self._dataset)
+        self.models = self._tables("models", self._model)
+        self.saliency = self._tables("saliency", self._saliency)
+        self.metrics = self._tables("metrics", self._simple(MetricSpec, MetricEntry))
+        self.backends = self._tables("backends", self._simple(BackendSpec, BackendEntry))
+        executor = self._executor()
+        benches = [*self._benches("bench", BenchTable), *self._benches("explain", ExplainTable)]
+        gates = tuple(gate for path, data in self._array("gates")
+                      if (gate := self._validate(GateTable, data, path)) is not None)
+        if table is None:
+            return None
+        for path, gate in zip(self._paths("gates"), gates, strict=False):
+            if gate.max_regression and not table.baseline:
+                self.source.problem((*path, "max_regression"), "needs suite.baseline, the run to compare with")
+        return Suite(self.source.path, table, _present(self.datasets), _present(self.models), tuple(benches), gates,
+                     executor, self.source.data, self.source.line)
+
+    # --- [suite] -----------------------------------------------------------------------------------------------------
+
+    def _suite_table(self) -> SuiteTable | None:
+        if "suite" not in self.source.data:
+            self.source.problem((), 'the table [suite] with name = "..." is missing')
+            return None
+        table = self._validate(SuiteTable, self.source.data["suite"], ("suite",))
+        if table is not None:
+            for problem in self.host.require(table.plugins):
+                self.source.problem(("suite", "plugins"), problem, EXIT_PLUGIN)
+        return table
+
+    def _executor(self) -> ExecutorEntry | None:
+        data = self.source.data.get("executor")
+        if data is None:
+            return None
+        if not isinstance(data, dict):
+            self.source.problem(("executor",), "must be a table: [executor]")
+            return None
+        return self._simple(ExecutorSpec, ExecutorEntry)(str(data.get("use")), data, ("executor",))
+
+    # --- named tables ------------------------------------------------------------------------------------------------
+
+    def _tables(self, name: str, read: Reader[E]) -> dict[str, E | None]:
+        """Entries by id; None for one with mistakes, so that references to it are not reported as well."""
+        tables = self.source.data.get(name, {})
+        if not isinstance(tables, dict):
+            self.source.problem((name,), f"must be tables: [{name}.NAME]")
+            return {}
+        entries: dict[str, E | None] = {}
+        for key, data in tables.items():
+            path = (name, key)
+            if not isinstance(data, dict):
+                self.source.problem(path, f"must be a table: [{name}.{key}]")
+            elif "/" in key or not key.strip():
+                self.source.problem(path, 'a name can not be empty or contain "/": it becomes a part of keys')
+            else:
+                entries[key] = read(key, data, path)
+                continue
+            entries[key] = None
+        return entries
+
+    def _dataset(self, key: str, data: dict[str, Any], path: KeyPath) -> DatasetEntry | None:
+        merged = self._derived(key, data, path)
+        if merged is None:
+            return None
+        found = self._plugin(DatasetTable, DatasetSpec, merged, path)
+        if found is None:
+            return None
+        table, spec, params = found
+        return DatasetEntry(key, spec, params, table.transforms)
+
+    def _derived(self, key: str, data: dict[str, Any], path: KeyPath,
+                 seen: tuple[str, ...] = ()) -> dict[str, Any] | None:
+        """The keys of a dataset with those of its base taken over; None after a mistake."""
+        base = data.get("base")
+        if base is None:
+            return data
+        tables = self.source.data["datasets"]
+        if base not in tables or not isinstance(tables[base], dict):
+            self.source.problem((*path, "base"), f'there is no dataset "{base}"{did_you_mean(str(base), tables)}')
+            return None
+        if base in (*seen, key):
+            self.source.problem((*path, "base"), f"derives from itself: {' -> '.join((*seen, key, base))}")
+            return None
+        if "use" in data:
+            self.source.problem((*path, "use"), "can not be given together with base")
+            return None
+        inherited = self._derived(base, tables[base], ("datasets", base), (*seen, key))
+        if inherited is None:
+            return None
+        own = {name: value for name, value in data.items() if name != "base"}
+        transforms = [*inherited.get("transforms", []), *data.get("transforms", [])]
+        return {**inherited, **own, **({"transforms": transforms} if transforms else {})}
+
+    def _model(self, key: str, data: dict[str, Any], path: KeyPath) -> ModelEntry | None:
+        train = data.get("train")
+        if isinstance(train, dict) and isinstance(data.get("use"), str):
+            self._check_train(data["use"], train, (*path, "train"))
+        found = self._plugin(ModelTable, ModelSpec, data, path)
+        if found is None:
+            return None
+        table, spec, params = found
+        return ModelEntry(key, spec, params, table.export, table.train, (self.folder / "exports",))
+
+    def _check_train(self, plugin: str, train: dict[str, Any], path: KeyPath) -> None:
+        spec = next((spec for spec in self.host.specs(ModelSpec) if spec.name == plugin), None)
+        if spec is not None and not spec.factory:
+            self.source.problem(path, f'the model plugin "{plugin}" can not be trained')
+        elif spec is not None:
+            self._validate(spec.recipe, train, path)
+
+    def _saliency(self, key: str, data: dict[str, Any], path: KeyPath) -> SaliencyEntry | None:
+        found = self._plugin(SaliencyTable, SaliencySpec, data, path)
+        return None if found is None else SaliencyEntry(key, found[1], found[2], found[0].layer)
+
+    def _simple(self, spec_type: type[S], entry: Callable[[str, S, Params], E]) -> Reader[E]:
+        """How a table with nothing but a plugin and its params is read."""
+        def read(key: str, data: dict[str, Any], path: KeyPath) -> E | None:
+            found = self._plugin(PluginTable, spec_type, data, path)
+            return None if found is None else entry(key, found[1], found[2])
+
+        return read
+
+    def _plugin(self, table_model: type[T], spec_type: type[S], data: dict[str, Any],
+                path: KeyPath) -> tuple[T, S, Params] | None:
+        """A table's own keys, its plugin, and the plugin's params; None after a mistake."""
+        own, rest = split(data, table_model)
+        table = self._validate(table_model, own, path)
+        spec = self._spec(spec_type, own["use"], (*path, "use")) if isinstance(own.get("use"), str) else None
+        if spec is None:
+            return None
+        params = self._validate(spec.params, rest, path, also=table_model.model_fields)
+        return None if table is None or params is None else (table, spec, params)
+
+    def _spec(self, spec_type: type[S], name: str, path: KeyPath) -> S | None:
+        try:
+            return self.host.spec(spec_type, name)
+        except PluginError as error:
+            code = EXIT_PLUGIN if self.host.may_be_broken(spec_type, name) else EXIT_USAGE
+            self.source.problem(path, str(error), code)
+            return None
+
+    # --- [[bench]], [[explain]] --------------------------------------------------------------------------------------
+
+    def _benches(self, name: str, model: type[MatrixTable]) -> Iterator[Bench]:
+        for path, data in self._array(name):
+            table = self._validate(model, data, path)
+            if table is not None and (bench := self._bench(table, path)) is not None:
+                yield bench
+
+    def _bench(self, table: MatrixTable, path: KeyPath) -> Bench | None:
+        before = len(self.source.problems)
+        models = self._references(table.models, self.models, (*path, "models"), "model")
+        datasets = self._references(table.datasets, self.datasets, (*path, "datasets"), "dataset")
+        metrics = self._references(table.metrics, self.metrics, (*path, "metrics"), "metric",
+                                   self._default(MetricSpec, MetricEntry))
+        backends = self._references(table.backends, self.backends, (*path, "backends"), "backend",
+                                    self._default(BackendSpec, BackendEntry))
+        latency: tuple[LatencyRequest, ...] = ()
+        saliency: tuple[SaliencyEntry, ...] = ()
+        target = None
+        if isinstance(table, BenchTable):
+            requests = [self._latency(data, (*path, "latency", i)) for i, data in enumerate(table.latency)]
+            latency = tuple(request for request in requests if request is not None)
+        elif isinstance(table, ExplainTable):
+            saliency = self._references(table.saliency, self.saliency, (*path, "saliency"), "saliency",
+                                        self._default(SaliencySpec, SaliencyEntry))
+            target = table.target
+        bench = Bench(where=path, models=models, datasets=datasets, metrics=metrics, precisions=table.precisions,
+                      backends=backends, batch_size=table.batch_size, include=table.include, exclude=table.exclude,
+                      latency=latency, saliency=saliency, target=target)
+        self._check_tasks(bench, table)
+        return bench if len(self.source.problems) == before else None
+
+    def _references(self, names: tuple[str, ...], entries: Mapping[str, E | None], path: KeyPath, kind: str,
+                    default: Callable[[str, KeyPath], E | None] | None = None) -> tuple[E, ...]:
+        """The entries of the given ids; where `default` is given, a name may also be a plugin's."""
+        found = []
+        for index, name in enumerate(names):
+            where = (*path, index)
+            if name in names[:index]:
+                self.source.problem(where, f'"{name}" is listed twice')
+            elif name in entries:
+                found.append(entries[name])
+            elif default is not None:
+                found.append(default(name, where))
+            else:
+                table = f"{kind}s" if kind != "saliency" else kind
+                self.source.problem(where, f'there is no [{table}.{name}]{did_you_mean(name, entries)} '
+                                           f"(known: {one_of(entries)})")
+        return tuple(entry for entry in found if entry is not None)
+
+    def _default(self, spec_type: type[S], entry: Callable[[str, S, Params], E]) -> Callable[[str, KeyPath], E | None]:
+        """How a name that no table has becomes an entry: as a plugin with its defaults."""
+        def make(name: str, path: KeyPath) -> E | None:
+            spec = self._spec(spec_type, name, path)
+            params = None if spec is None else self._validate(spec.params, {}, path)
+            return None if spec is None or params is None else entry(name, spec, params)
+
+        return make
+
+    def _latency(self, data: dict[str, Any], path: KeyPath) -> LatencyRequest | None:
+        own, rest = split(data, LatencyTable)
+        table = self._validate(LatencyTable, own, path)
+        spec = None if table is None else self._spec(ScenarioSpec, table.scenario, (*path, "scenario"))
+        if table is None or spec is None:
+            return None
+        params = self._validate(spec.params, rest, path, also=LatencyTable.model_fields)
+        return None if params is None else LatencyRequest(spec, params, table.batch, table.threads)
+
+    def _check_tasks(self, bench: Bench, table: MatrixTable) -> None:
+        """Models, datasets and metrics of a bench must fit together; reported at the list that does not fit."""
+        tasks = {dataset.spec.task for dataset in bench.datasets}
+        if len(tasks) > 1:
+            names = ", ".join(f"{d.id} ({d.spec.task})" for d in bench.datasets)
+            self.source.problem((*bench.where, "datasets"),
+                                f"mix tasks: {names}; use one [[{bench.where[0]}]] per task")
+            return
+        for task in tasks:
+            for model in bench.models:
+                if model.task not in (None, task):
+                    self.source.problem((*bench.where, "models", table.models.index(model.id)),
+                                        f'"{model.id}" is a {model.task} model, the datasets are for {task}')
+            for metric in bench.metrics:
+                if problem := _metric_problem(metric, task, bench):
+                    self.source.problem((*bench.where, "metrics", table.metrics.index(metric.id)), problem)
+        for precision in bench.precisions:
+            for backend in bench.backends:
+                if precision not in backend.spec.precisions:
+                    self.source.problem((*bench.where, "backends", table.backends.index(backend.id)),
+                                        f'"{backend.id}" does not run {precision} '
+                                        f"(it runs {one_of(backend.spec.precisions)})")
+
+    # --- helpers -----------------------------------------------------------------------------------------------------
+
+    def _paths(self, name: str) -> list[KeyPath]:
+        return [path for path, _ in self._array(name)]
+
+    def _array(self, name: str) -> Iterator[tuple[KeyPath, Any]]:
+        data = self.source.data.get(name, [])
+        if not isinstance(data, list):
+            if (name,) not in {problem.path for problem in self.source.problems}:
+                self.source.problem((name,), f"must be an array of tables: [[{name}]]")
+            return
+        for index, item in enumerate(data):
+            yield (name, index), item
+
+    def _validate(self, model: type[T], data: Any, path: KeyPath, also: Mapping[str, Any] | None = None) -> T | None:
+        try:
+            return model.model_validate(data, context={BASE: self.folder})
+        except ValidationError as error:
+            for where, message in problems_of(error, model, data, also or {}):
+                self.source.problem((*path, *where), message)
+            return None
+
+
+def _metric_problem(metric: MetricEntry, task: str, bench: Bench) -> str | None:
+    spec = metric.spec
+    if task not in spec.tasks:
+        return f'"{metric.id}" is for {one_of(spec.tasks)}, the datasets are for {task}'
+    if "saliency" in spec.requires and not bench.saliency:
+        return f'"{metric.id}" judges saliency maps: it belongs into [[explain]]'
+    needed = spec.requires & {"boxes", "mask"}
+    for dataset in bench.datasets:
+        if needed and not needed & dataset.spec.provides:
+            return f'"{metric.id}" needs {one_of(needed)}, dataset "{dataset.id}" has {one_of(dataset.spec.provides)}'
+    return None
+
+
+def _present(entries: Mapping[str, E | None]) -> dict[str, E]:
+    return {key: entry for key, entry in entries.items() if entry is not None}

@@ -1,0 +1,171 @@
+"""Running a suite: plan, resume, execute, collect, judge."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Protocol
+
+from harness import environment, gates
+from harness.cache import Cache, default_folder
+from harness.contracts import Executor, ExecutorSpec, Progress, RunContext
+from harness.errors import EXIT_CELLS, EXIT_GATE, EXIT_OK, EXIT_PLUGIN, PluginError
+from harness.host import Host, create
+from harness.plan import Plan, count_samples, make_plan
+from harness.results import CellResult, PluginResult, Results
+from harness.rundir import RunDirectory, new_directory, read_results, unfinished_directory
+from harness.suite import ExecutorEntry, Suite
+from harness.worker import CellGroup, cell_id
+
+DEFAULT_EXECUTOR = "local"
+
+
+class Observer(Protocol):
+    """Who is told what happens: the terminal, or nobody."""
+
+    def started(self, plan: Plan, directory: Path, resumed: int) -> None: ...
+
+    def progress(self, key: str, done: int, total: int) -> None: ...
+
+    def finished(self, result: CellResult) -> None: ...
+
+    def warn(self, message: str) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """What the command line decides. output: the run's folder; root: where a folder is made by default."""
+
+    output: Path | None = None
+    root: Path = Path("runs")
+    only: Sequence[str] = ()
+    executor: str | None = None
+    fresh: bool = False
+    cache: Path = field(default_factory=lambda: default_folder(os.environ))
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A finished run."""
+
+    results: Results
+    directory: Path
+    exit_code: int
+
+
+def run_suite(suite: Suite, host: Host, options: RunOptions, observer: Observer) -> Outcome:
+    """Measure every cell of a suite that is not yet in its run directory, and write results.json.
+
+    Raises HandledError before anything is measured (invalid plan, unwritable folder, missing baseline or executor);
+    after that a cell that can not be measured is a failed result. KeyboardInterrupt passes through: the cells that
+    are done stay in the folder, and the same call continues.
+    """
+    plan = count_samples(make_plan(suite).select(options.only))
+    baseline = _baseline(suite)
+    executor = _executor(suite, host, options.executor)
+    directory = _directory(suite, options)
+    directory.start()
+    if options.fresh or directory.finished:
+        directory.clear()
+        directory.start()
+    directory.repair()
+    ids = {cell.key: cell_id(cell) for cell in plan.cells}
+    done = {cell.key: cell for cell in directory.cells() if cell.status == "ok" and ids.get(cell.key) == cell.id}
+    observer.started(plan, directory.path, len(done))
+    context = RunContext(directory.path, suite.resolved, tuple(ids))
+    _notify(host, "harness_run_started", context, observer)
+    groups = _groups(plan, ids, done, directory.path, Cache(options.cache, enabled=not options.fresh))
+    for result in _execute(executor, groups, observer.progress):
+        directory.append(result)
+        done[result.key] = result
+        observer.finished(result)
+        _notify(host, "harness_cell_finished", replace(context, result=result), observer)
+    results = _results(suite, host, [done[cell.key] for cell in plan.cells], baseline)
+    directory.write_results(results)
+    _notify(host, "harness_run_finished", replace(context, results=results), observer)
+    return Outcome(results, directory.path, exit_code(results))
+
+
+def exit_code(results: Results) -> int:
+    """0 ok, 1 a gate failed, 3 some cells failed or nothing was measured, 4 a plugin failed; 4 before 3 before 1."""
+    failed = [cell.error for cell in results.cells if cell.error is not None]
+    if any(error.type == PluginError.__name__ for error in failed):
+        return EXIT_PLUGIN
+    if failed or not any(cell.status == "ok" for cell in results.cells):
+        return EXIT_CELLS
+    return EXIT_OK if all(gate.passed for gate in results.gates) else EXIT_GATE
+
+
+def _baseline(suite: Suite) -> Mapping[str, CellResult] | None:
+    if suite.table.baseline is None:
+        return None
+    return {cell.key: cell for cell in read_results(suite.table.baseline).cells}
+
+
+def _executor(suite: Suite, host: Host, name: str | None) -> Executor:
+    entry = suite.executor
+    if entry is None or (name is not None and name != entry.spec.name):
+        spec = host.spec(ExecutorSpec, name or DEFAULT_EXECUTOR)
+        entry = ExecutorEntry(spec.name, spec, spec.params())
+    executor: Executor = create(entry.spec, entry.params)
+    return executor
+
+
+def _directory(suite: Suite, options: RunOptions) -> RunDirectory:
+    if options.output is not None:
+        return RunDirectory(options.output)
+    unfinished = None if options.fresh else unfinished_directory(options.root, suite.name)
+    return RunDirectory(unfinished or new_directory(options.root, suite.name))
+
+
+def _groups(plan: Plan, ids: Mapping[str, str], done: Mapping[str, CellResult], directory: Path,
+            cache: Cache) -> list[CellGroup]:
+    groups = []
+    for cells in plan.groups:
+        # Latency cells are measured against each other: either all of a group are known, or none counts.
+        open_cells = cells if cells[0].kind == "latency" else tuple(cell for cell in cells if cell.key not in done)
+        if any(cell.key not in done for cell in open_cells):
+            groups.append(CellGroup(open_cells, tuple(ids[cell.key] for cell in open_cells), directory, cache))
+    return groups
+
+
+def _execute(executor: Executor, groups: Sequence[CellGroup], progress: Progress) -> Iterator[CellResult]:
+    """The results as they come; a cell that the executor never answers for is a failed result, not a missing one."""
+    missing = {key for group in groups for key in group.keys}
+    for results in executor.run(groups, progress):
+        for result in results:
+            missing.discard(result.key)
+            yield result
+    for group in groups:
+        yield from (result for result in group.failed("PluginError", "the executor gave no result for this cell")
+                    if result.key in missing)
+
+
+def _results(suite: Suite, host: Host, cells: Sequence[CellResult],
+             baseline: Mapping[str, CellResult] | None) -> Results:
+    compared = _with_ratios(cells, suite.table.reference)
+    return Results(
+        suite={"path": str(suite.path), **suite.resolved}, environment=environment.describe(),
+        plugins=[PluginResult(name=record.name, distribution=record.provider.distribution,
+                              version=record.provider.version)
+                 for record in host.plugins if record.status != "disabled"],
+        cells=compared, gates=[gates.evaluate(gate, compared, baseline) for gate in suite.gates])
+
+
+def _with_ratios(cells: Sequence[CellResult], reference: str | None) -> list[CellResult]:
+    """Every latency relative to the reference cell's p50; nothing when that was not measured."""
+    base = next((cell.latency.p50_ms for cell in cells if cell.key == reference and cell.latency), None)
+    return [cell if base is None else _with_ratio(cell, base) for cell in cells]
+
+
+def _with_ratio(cell: CellResult, base: float) -> CellResult:
+    if cell.latency is None or cell.latency.p50_ms is None:
+        return cell
+    return cell.model_copy(update={"latency": cell.latency.model_copy(update={"ratio": cell.latency.p50_ms / base})})
+
+
+def _notify(host: Host, hook: str, context: RunContext, observer: Observer) -> None:
+    for message in host.notify(hook, context):
+        observer.warn(message)

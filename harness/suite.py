@@ -1,0 +1,291 @@
+"""The suite: what a TOML file may contain (tables), and what it means once names are resolved (entries).
+
+Frozen and free of I/O; `harness.reading` makes it from a file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from harness.contracts import (
+    BackendSpec,
+    DatasetSpec,
+    ExecutorSpec,
+    MetricSpec,
+    ModelSpec,
+    SaliencySpec,
+    ScenarioSpec,
+)
+from harness.params import Params, SuitePath
+from harness.transforms import Transform
+
+DEFAULT_BACKEND = "onnxruntime-cpu"
+
+
+def _as_list(value: Any) -> Any:
+    return value if isinstance(value, list | tuple) else [value]
+
+
+OneOrMore = Annotated[tuple[Annotated[int, Field(gt=0)], ...], BeforeValidator(_as_list)]
+Names = tuple[str, ...]
+
+
+class SuiteTable(Params):
+    """[suite]"""
+
+    name: str = Field(min_length=1, pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$")
+    """Names the folder of its runs."""
+    description: str = ""
+    """Shown in reports."""
+    seed: int = 0
+    """Seeds bootstrap, metrics and saliency that draw."""
+    plugins: Names = ()
+    """Plugin distributions that must be installed, e.g. "acme-metrics>=1.2"."""
+    reference: str | None = None
+    """Key of the latency cell that ratios are relative to."""
+    baseline: SuitePath | None = None
+    """An earlier run (folder or results.json) for `max_regression`."""
+
+
+class DatasetTable(Params):
+    """[datasets.NAME]; the other keys are the plugin's."""
+
+    use: str | None = None
+    """The dataset plugin."""
+    base: str | None = None
+    """Instead of `use`: another dataset of this suite whose keys are taken over and may be overridden."""
+    transforms: tuple[Transform, ...] = ()
+    """Applied to the images, in order."""
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> Self:
+        if (self.use is None) == (self.base is None):
+            raise ValueError("needs either use = PLUGIN or base = DATASET")
+        return self
+
+
+class ModelTable(Params):
+    """[models.NAME]; the other keys are the plugin's."""
+
+    use: str
+    """The model plugin."""
+    export: SuitePath | None = None
+    """Folder of the export (or its .onnx file); by default it is searched by name."""
+    train: dict[str, Any] = {}
+    """Changes to the model's training recipe, used by `harness train`."""
+
+
+class SaliencyTable(Params):
+    """[saliency.NAME]; the other keys are the plugin's."""
+
+    use: str
+    """The saliency plugin."""
+    layer: str | None = None
+    """Overrides the model's cam_layer."""
+
+
+class PluginTable(Params):
+    """[metrics.NAME], [backends.NAME] and [executor]; the other keys are the plugin's."""
+
+    use: str
+    """The plugin."""
+
+
+class LatencyTable(Params):
+    """An item of `latency = [...]`; the other keys are the scenario's."""
+
+    scenario: str = "single-stream"
+    """The scenario plugin."""
+    batch: OneOrMore = (1,)
+    """Samples per query; a list is a matrix."""
+    threads: OneOrMore = (1,)
+    """Intra-operator threads; a list is a matrix."""
+
+
+class MatrixTable(Params):
+    """What [[bench]] and [[explain]] share."""
+
+    models: Names = Field(min_length=1)
+    """Models of this suite."""
+    datasets: Names = ()
+    """Datasets of this suite."""
+    metrics: Names = ()
+    """Metrics of this suite, or plugins with their defaults."""
+    precisions: Names = ("fp32",)
+    """Model files: fp32, fp16, int8."""
+    backends: Names = (DEFAULT_BACKEND,)
+    """Backends of this suite, or plugins with their defaults."""
+    batch_size: int = Field(16, gt=0)
+    """Samples per forward pass."""
+    include: Names = ()
+    """Globs over keys: only these cells."""
+    exclude: Names = ()
+    """Globs over keys: not these cells."""
+
+
+class BenchTable(MatrixTable):
+    """[[bench]]: accuracy and latency cells."""
+
+    latency: tuple[dict[str, Any], ...] = ()
+    """Latency measurements: { scenario, batch, threads, and the scenario's own keys }."""
+
+    @model_validator(mode="after")
+    def _something_to_do(self) -> Self:
+        if bool(self.datasets) != bool(self.metrics):
+            raise ValueError("datasets and metrics belong together: give both, or neither for latency alone")
+        if not self.datasets and not self.latency:
+            raise ValueError("measures nothing: give datasets and metrics, latency, or all three")
+        return self
+
+
+class ExplainTable(MatrixTable):
+    """[[explain]]: saliency cells."""
+
+    datasets: Names = Field(min_length=1)
+    """Datasets of this suite."""
+    metrics: Names = Field(min_length=1)
+    """Metrics of this suite, or plugins with their defaults."""
+    saliency: Names = Field(min_length=1)
+    """Generators of this suite, or plugins with their defaults."""
+    target: Literal["label", "predicted"] = "label"
+    """The class that is explained."""
+
+
+class GateTable(Params):
+    """[[gates]]: a condition that decides the exit code."""
+
+    cell: str
+    """Glob over keys; a gate that matches no ok cell fails."""
+    metric: str
+    """Result name, e.g. "pck@0.05", or a latency field, e.g. "p90_ms"."""
+    min: float | None = None
+    """The value must be at least this."""
+    max: float | None = None
+    """The value must be at most this."""
+    max_regression: Annotated[str, Field(pattern=r"^\d+(\.\d+)?%$")] | None = None
+    """Relative to the suite's baseline, e.g. "5%"."""
+
+    @model_validator(mode="after")
+    def _one_condition(self) -> Self:
+        if sum(value is not None for value in (self.min, self.max, self.max_regression)) != 1:
+            raise ValueError('needs exactly one of min, max and max_regression')
+        return self
+
+
+# --- resolved --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetEntry:
+    """A dataset of the suite: its declaration, validated params and transforms."""
+
+    id: str
+    spec: DatasetSpec
+    params: Params
+    transforms: tuple[Transform, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ModelEntry:
+    """A model of the suite. folders: where exports are searched."""
+
+    id: str
+    spec: ModelSpec
+    params: Params
+    export: Path | None = None
+    train: Mapping[str, Any] = field(default_factory=dict)
+    folders: tuple[Path, ...] = ()
+
+    @property
+    def task(self) -> str | None:
+        """None when only the model file knows."""
+        return self.spec.task or getattr(self.params, "task", None)
+
+
+@dataclass(frozen=True, slots=True)
+class SaliencyEntry:
+    """A saliency generator of the suite."""
+
+    id: str
+    spec: SaliencySpec
+    params: Params
+    layer: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MetricEntry:
+    """A metric of the suite."""
+
+    id: str
+    spec: MetricSpec
+    params: Params
+
+
+@dataclass(frozen=True, slots=True)
+class BackendEntry:
+    """A backend of the suite."""
+
+    id: str
+    spec: BackendSpec
+    params: Params
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutorEntry:
+    """The suite's executor."""
+
+    id: str
+    spec: ExecutorSpec
+    params: Params
+
+
+@dataclass(frozen=True, slots=True)
+class LatencyRequest:
+    """One item of `latency`."""
+
+    spec: ScenarioSpec
+    params: Params
+    batch: tuple[int, ...]
+    threads: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bench:
+    """A resolved [[bench]] or [[explain]]: a matrix of cells. where: its key path in the file."""
+
+    where: tuple[str | int, ...]
+    models: tuple[ModelEntry, ...]
+    datasets: tuple[DatasetEntry, ...]
+    metrics: tuple[MetricEntry, ...]
+    precisions: tuple[str, ...]
+    backends: tuple[BackendEntry, ...]
+    batch_size: int
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    latency: tuple[LatencyRequest, ...] = ()
+    saliency: tuple[SaliencyEntry, ...] = ()
+    target: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Suite:
+    """A valid suite. resolved: the TOML data after profile and environment; line: where a key path stands."""
+
+    path: Path
+    table: SuiteTable
+    datasets: Mapping[str, DatasetEntry]
+    models: Mapping[str, ModelEntry]
+    benches: tuple[Bench, ...]
+    gates: tuple[GateTable, ...]
+    executor: ExecutorEntry | None
+    resolved: Mapping[str, Any]
+    line: Callable[[tuple[str | int, ...]], int | None]
+
+    @property
+    def name(self) -> str:
+        return self.table.name

@@ -1,0 +1,226 @@
+"""What a person sees: tables on standard output, progress on standard error; the only module that knows rich."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TextIO
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+from harness.plan import Plan
+from harness.results import CellResult, GateResult, LatencyResult, MetricResult, Results
+
+_STATUS = {"ok": "green", "failed": "red", "skipped": "yellow"}
+_MOST_COLUMNS = 3
+"""Numbers with intervals that fit beside each other into 100 columns."""
+_WIDTH = 100
+"""Of tables that go to a file or a pipe, where there is no terminal to ask."""
+
+
+def console(stream: TextIO | None = None) -> Console:
+    """NO_COLOR and the terminal's width are honored; into a pipe no color and a fixed width."""
+    file = stream or sys.stdout
+    return Console(file=file, width=None if file.isatty() else _WIDTH, highlight=False, soft_wrap=False)
+
+
+class RunDisplay:
+    """A harness.run.Observer on standard error: progress bars on a terminal, one line per cell otherwise."""
+
+    def __init__(self) -> None:
+        self._console = console(sys.stderr)
+        self._live = sys.stderr.isatty()
+        self._progress = Progress(SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
+                                  TimeElapsedColumn(), console=self._console, transient=True)
+        self._tasks: dict[str, Any] = {}
+        self._total = 0
+        self._done = 0
+
+    def __enter__(self) -> Self:
+        if self._live:
+            self._progress.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 trace: TracebackType | None) -> None:
+        self._progress.stop()
+
+    def started(self, plan: Plan, directory: Path, resumed: int) -> None:
+        self._total, self._done = len(plan.cells), resumed
+        kept = f", {resumed} already measured there" if resumed else ""
+        self._print(f"{escape(plan.suite.name)}: {_count(len(plan.cells), 'cell')}{kept} -> {escape(str(directory))}")
+        self._overall = self._progress.add_task("cells", total=self._total, completed=resumed)
+
+    def progress(self, key: str, done: int, total: int) -> None:
+        if key not in self._tasks:
+            self._tasks[key] = self._progress.add_task(escape(key), total=total or None)
+        self._progress.update(self._tasks[key], completed=done, total=total or None)
+
+    def finished(self, result: CellResult) -> None:
+        self._done += 1
+        if result.key in self._tasks:
+            self._progress.remove_task(self._tasks.pop(result.key))
+        self._progress.update(self._overall, completed=self._done)
+        seconds = f" ({result.cost.seconds:.1f} s{', cached' if result.cached else ''})" if result.cost.seconds else ""
+        style = _STATUS[result.status]
+        self._print(f"[{self._done}/{self._total}]".replace("[", r"\[")
+                    + f" [{style}]{result.status}[/{style}] {escape(result.key)}{seconds}{escape(_why(result))}")
+
+    def warn(self, message: str) -> None:
+        self._print(f"[yellow]warning:[/yellow] {escape(message)}")
+
+    def _print(self, text: str) -> None:
+        self._console.print(text, soft_wrap=True)
+
+
+def print_results(results: Results, directory: Path) -> None:
+    """The tables at the end of a run, on standard output."""
+    out = console()
+    quality = [cell for cell in results.cells if cell.kind != "latency"]
+    timing = [cell for cell in results.cells if cell.kind == "latency"]
+    for dataset in dict.fromkeys(cell.dataset for cell in quality):
+        out.print(_quality_table(str(dataset), [cell for cell in quality if cell.dataset == dataset]))
+    if timing:
+        out.print(_latency_table(timing))
+    for gate in results.gates:
+        out.print(_gate_line(gate))
+    _print_notes(out, results)
+    out.print(f"results: {escape(str(directory / 'results.json'))}", soft_wrap=True)
+
+
+def print_plan(plan: Plan) -> None:
+    """The cells of a suite with estimated forward passes, on standard output."""
+    table = Table("cell", "metrics", *_right("samples", "forward passes"), title=escape(plan.suite.name),
+                  title_justify="left")
+    total = 0.0
+    for cell in plan.cells:
+        passes = cell.forward_passes
+        total += passes or 0
+        counts = ("", "") if cell.kind == "latency" else (_int(cell.samples), _int(passes))
+        table.add_row(escape(cell.key), escape(", ".join(metric.id for metric in cell.metrics)), *counts)
+    out = console()
+    out.print(table)
+    out.print(f"{_count(len(plan.cells), 'cell')} in {_count(len(plan.groups), 'group')}, "
+              f"about {_int(total)} forward passes without cache")
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], title: str | None = None) -> None:
+    """A plain table on standard output; columns that start with ">" are right-aligned."""
+    table = Table(*(column for name in columns for column in (_right(name[1:]) if name[0] == ">" else [name])),
+                  title=title and escape(title), title_justify="left")
+    for row in rows:
+        table.add_row(*map(escape, row))
+    console().print(table)
+
+
+def _quality_table(title: str, cells: Sequence[CellResult]) -> Table:
+    metrics = list(dict.fromkeys(name for cell in cells for name in cell.metrics))
+    names = _short_names(cells)
+    if len(metrics) <= _MOST_COLUMNS:
+        table = Table("", *_right(*metrics), title=escape(title), title_justify="left")
+        for cell, name in zip(cells, names, strict=True):
+            table.add_row(escape(name), *(_metric(cell, metric) for metric in metrics))
+        return table
+    # Many metrics read better downward; many cells then become several tables, one below the other.
+    grid = Table.grid()
+    for start in range(0, len(cells), _MOST_COLUMNS):
+        chosen = cells[start : start + _MOST_COLUMNS]
+        table = Table("", *_right(*names[start : start + _MOST_COLUMNS]), title=escape(title), title_justify="left")
+        for metric in metrics:
+            table.add_row(escape(metric), *(_metric(cell, metric) for cell in chosen))
+        grid.add_row(table)
+    return grid
+
+
+def _latency_table(cells: Sequence[CellResult]) -> Table:
+    table = Table("", *_right("p50 ms", "p90 ms", "p99 ms", "samples/s", "ratio", "n"), title="latency",
+                  title_justify="left")
+    for cell, short in zip(cells, _short_names(cells), strict=True):
+        name = escape(short)
+        if cell.latency is None:
+            table.add_row(name, _status(cell), *[""] * 5)
+        else:
+            table.add_row(name, *_latency(cell.latency))
+    return table
+
+
+def _latency(latency: LatencyResult) -> list[str | Text]:
+    times: list[str | Text] = [_number(latency.p50_ms), _number(latency.p90_ms), _number(latency.p99_ms)]
+    if not latency.valid:
+        times[0] = Text(f"INVALID {times[0]}", style="red")
+    return [*times, _number(latency.throughput), _number(latency.ratio), _int(latency.n)]
+
+
+def _metric(cell: CellResult, name: str) -> str | Text:
+    if cell.status != "ok":
+        return _status(cell)
+    metric = cell.metrics.get(name)
+    return _value(metric) if metric is not None else ""
+
+
+def _value(metric: MetricResult) -> str:
+    if metric.value is None:
+        return f"n/a (0 of {metric.n_invalid} evaluable)"
+    share = metric.unit == "fraction"
+    scale, digits = (100, 1) if share else (1, 3)
+    text = f"{metric.value * scale:.{digits}f}{'%' if share else ''}"
+    if metric.ci is not None:
+        text += f" [{metric.ci[0] * scale:.{digits}f}, {metric.ci[1] * scale:.{digits}f}]"
+    return text + (f" ({metric.n_invalid} invalid)" if metric.n_invalid else "")
+
+
+def _print_notes(out: Console, results: Results) -> None:
+    for cell in results.cells:
+        if note := _why(cell):
+            style = _STATUS[cell.status] if cell.status != "ok" else "yellow"
+            out.print(Text(cell.key, style=style), Text(note.removeprefix(": ")), soft_wrap=True)
+        if cell.latency is not None and cell.latency.why:
+            out.print(Text(cell.key, style="yellow"), Text(cell.latency.why), soft_wrap=True)
+
+
+def _why(cell: CellResult) -> str:
+    if cell.error is not None:
+        where = f" ({cell.error.where})" if cell.error.where else ""
+        return f": {cell.error.message}{where}"
+    return f": {cell.reason}" if cell.reason else ""
+
+
+def _gate_line(gate: GateResult) -> Text:
+    verdict = Text("passed " if gate.passed else "FAILED ", style="green" if gate.passed else "red")
+    value = f" (is {gate.value:.6g})" if gate.value is not None else ""
+    return verdict + Text(f"gate {gate.expression}{value}{': ' + gate.reason if gate.reason else ''}")
+
+
+def _short_names(cells: Sequence[CellResult]) -> list[str]:
+    """Keys without their first part (kind, dataset: said in the title) and without what all of them share."""
+    parts = [cell.key.split("/")[1 if cell.kind == "latency" else 2 :] for cell in cells]
+    constant = [index for index, values in enumerate(zip(*parts, strict=False)) if len(set(values)) == 1 and index]
+    return ["/".join(part for index, part in enumerate(each) if index not in constant) for each in parts]
+
+
+def _status(cell: CellResult) -> Text:
+    return Text(cell.status, style=_STATUS[cell.status])
+
+
+def _right(*names: str) -> list[Any]:
+    from rich.table import Column
+
+    return [Column(header=escape(name), justify="right") for name in names]
+
+
+def _number(value: float | None) -> str:
+    return "n/a" if value is None else f"{value:.4g}" if value < 1000 else f"{value:.0f}"
+
+
+def _int(value: float | None) -> str:
+    return "?" if value is None else f"{value:,.0f}"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

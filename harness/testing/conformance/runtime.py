@@ -1,0 +1,67 @@
+"""Backends, scenarios and reporters."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.contracts import Backend, BackendSpec, Reporter, ReporterSpec, Scenario, ScenarioSpec
+from harness.results import Results
+from harness.testing.conformance.expect import expect
+
+
+def check_backend(spec: BackendSpec, backend: Backend, path: Path, feeds: Mapping[str, NDArray[Any]]) -> None:
+    """Says why it is unavailable, or opens the file, names its outputs, and answers the same twice."""
+    reason = backend.unavailable()
+    if reason is not None:
+        expect(reason.strip(), f"{spec.name}: unavailable without a reason")
+        return
+    expect(backend.versions(), f"{spec.name}: no version that decides its numbers")
+    session = backend.open(path, threads=1)
+    try:
+        expect(session.runs_on, f"{spec.name}: does not say what it runs on")
+        expect(set(feeds) == {info.name for info in session.inputs}, f"{spec.name}: inputs {session.inputs}")
+        one, two = session.run(feeds), session.run(feeds)
+        expect(set(one) == {info.name for info in session.outputs}, f"{spec.name}: outputs {sorted(one)}")
+        expect(all(np.array_equal(one[name], two[name], equal_nan=True) for name in one), f"{spec.name}: two answers")
+        expect(all(not np.shares_memory(one[name], two[name]) for name in one), f"{spec.name}: an output is reused")
+        query = session.bind(feeds)
+        query()
+        query()
+    finally:
+        session.close()
+
+
+def check_scenario(spec: ScenarioSpec, scenario: Scenario) -> None:
+    """Issues queries, and every time it reports lies within the time that has passed."""
+    issued = 0
+
+    def query() -> None:
+        nonlocal issued
+        issued += 1
+
+    started = time.perf_counter_ns()
+    timing = scenario.measure(query)
+    passed = time.perf_counter_ns() - started
+    times = timing.nanoseconds
+    expect(times.ndim == 1 and times.dtype == np.int64 and len(times), f"{spec.name}: {times.dtype} {times.shape}")
+    expect(len(times) + timing.warmup_queries == issued,
+           f"{spec.name}: {issued} queries, {len(times)} reported and {timing.warmup_queries} for warm-up")
+    expect((times >= 0).all() and 0 < timing.elapsed_ns <= passed, f"{spec.name}: times that can not be")
+    expect(timing.valid or timing.why, f"{spec.name}: invalid without a reason")
+
+
+def check_reporter(spec: ReporterSpec, reporter: Reporter, results: Results) -> None:
+    """Renders the same files twice, each inside the run's folder."""
+    files = dict(reporter.render(results))
+    expect(files, f"{spec.name}: no file")
+    for name, content in files.items():
+        path = PurePosixPath(name)
+        expect(not path.is_absolute() and ".." not in path.parts, f"{spec.name}: {name} leaves the run's folder")
+        expect(isinstance(content, (str, bytes)), f"{spec.name}: {name} is a {type(content).__name__}")
+    expect(dict(reporter.render(results)) == files, f"{spec.name}: a second rendering differs")

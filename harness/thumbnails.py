@@ -1,0 +1,146 @@
+"""Sampled thumbnails of a cell: small pictures with prediction and target as numbers, for reports.
+
+    sampler, writer = Sampler(len(dataset)), Writer(directory / "thumbnails" / slug, card)
+    # for the sample at `position` of the stream, row `row` of its batch's predictions
+    if position in sampler:
+        writer.add(id_, image, target, predictions, row)
+    writer.close()
+
+The folder holds the pictures and `index.json`, a list of {"id", "file", "size", "target", "prediction"}; size is the
+native [height, width], and all coordinates are native pixels. Masks are pictures of the thumbnail's size.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+if TYPE_CHECKING:
+    from harness.card import ModelCard
+    from harness.table import Table
+    from harness.tasks import Target
+
+MOST = 24
+"""Thumbnails per cell."""
+LONGEST_SIDE = 160
+"""Of a thumbnail, in pixels; smaller images are kept as they are."""
+MOST_NUMBERS = 512
+"""Larger arrays are left out of index.json, only their shape is noted."""
+TOP = 5
+"""Classes kept of a classification."""
+
+
+class Sampler:
+    """Which positions of a stream of `total` samples are kept: at most `most`, evenly spaced, both ends included."""
+
+    def __init__(self, total: int, most: int = MOST) -> None:
+        count = min(total, most)
+        steps = max(1, count - 1)
+        self.positions = frozenset(i * (total - 1) // steps for i in range(count))
+
+    def __contains__(self, position: object) -> bool:
+        return position in self.positions
+
+
+class Writer:
+    """Writes thumbnails into a folder; pictures at once, `index.json` by `close`."""
+
+    def __init__(self, folder: Path, card: ModelCard) -> None:
+        self._folder = folder
+        self._card = card
+        self._entries: list[dict[str, Any]] = []
+
+    def add(self, id_: str, image: NDArray[np.uint8], target: Target, predictions: Table, row: int) -> None:
+        """image: (H, W, C) native uint8; predictions: a batch's stored outputs, of which `row` belongs to the image."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        stem = f"{len(self._entries):02d}"
+        height, width = image.shape[:2]
+        picture = Image.fromarray(image[:, :, 0] if image.shape[2] == 1 else image)
+        self._entries.append({
+            "id": id_,
+            "file": self._save_picture(stem, picture),
+            "size": [height, width],
+            "target": self._target(stem, target, (height, width)),
+            "prediction": prediction_json(predictions, row, self._card),
+        })
+
+    def close(self) -> None:
+        """Write index.json; without any thumbnail, nothing."""
+        if self._entries:
+            partial = self._folder / "index.json.partial"
+            partial.write_text(json.dumps(self._entries, indent=1, allow_nan=False), encoding="utf-8")
+            partial.replace(self._folder / "index.json")
+
+    def _save_picture(self, stem: str, picture: Image.Image) -> str:
+        small = thumbnail_size(picture.height, picture.width)
+        if small == (picture.width, picture.height):  # kept pixel by pixel
+            name = f"{stem}.png"
+            picture.save(self._folder / name, optimize=True)
+        else:  # a photograph takes several times the space as PNG
+            name = f"{stem}.jpg"
+            picture.resize(small, Image.Resampling.LANCZOS).save(self._folder / name, quality=88)
+        return name
+
+    def _save_mask(self, name: str, mask: NDArray[Any]) -> str:
+        """(H, W) bool as 0 and 255, or class indices as they are with 255 for -1 (ignore), by nearest neighbor."""
+        values = mask.astype(np.uint8) * 255 if mask.dtype == np.bool_ else mask.astype(np.uint8)
+        picture = Image.fromarray(values)
+        small = thumbnail_size(picture.height, picture.width)
+        picture.resize(small, Image.Resampling.NEAREST).save(self._folder / name, optimize=True)
+        return name
+
+    def _target(self, stem: str, target: Target, size: tuple[int, int]) -> dict[str, Any]:
+        values: dict[str, Any] = {}
+        for field in fields(target):
+            value = getattr(target, field.name)
+            if isinstance(value, np.ndarray) and value.shape == size and field.name in ("mask", "ignore"):
+                values[field.name] = {"file": self._save_mask(f"{stem}.{field.name}.png", value)}
+            elif value is not None:
+                values[field.name] = _json(value)
+        return values
+
+
+def thumbnail_size(height: int, width: int) -> tuple[int, int]:
+    """(width, height) with the longest side at most LONGEST_SIDE, the aspect ratio kept, never enlarged."""
+    scale = min(1.0, LONGEST_SIDE / max(height, width))
+    return max(1, round(width * scale)), max(1, round(height * scale))
+
+
+def prediction_json(predictions: Table, row: int, card: ModelCard) -> dict[str, Any]:
+    """One row of stored outputs as JSON values: class logits as their best classes, other small arrays as lists."""
+    values = {name: predictions[name][row] for name in predictions}
+    special: Mapping[str, Callable[[Any], Any]] = {}
+    if card.task == "classification":
+        special = {"logits": lambda logits: _top_classes(logits, card)}
+    return {name: special.get(name, _json)(value) for name, value in values.items()}
+
+
+def _top_classes(logits: NDArray[np.floating[Any]], card: ModelCard) -> list[dict[str, Any]]:
+    """The classes with the highest softmax probabilities, best first; equal ones by class index."""
+    shifted = logits.astype(np.float64) - logits.max()
+    probabilities = np.exp(shifted) / np.exp(shifted).sum()
+    names = {index: label for label, index in reversed(card.classes.items())}
+    names.update(enumerate(card.labels or []))
+    return [
+        {"class": int(index), "label": names.get(int(index)), "probability": _json(probabilities[index])}
+        for index in np.argsort(-shifted, kind="stable")[:TOP]
+    ]
+
+
+def _json(value: Any) -> Any:
+    """Arrays become lists, floats six significant digits, what is not finite null."""
+    if isinstance(value, np.ndarray):
+        return {"shape": list(value.shape)} if value.size > MOST_NUMBERS else [_json(item) for item in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float):
+        return float(f"{value:.6g}") if math.isfinite(value) else None
+    return [_json(item) for item in value] if isinstance(value, list | tuple) else value

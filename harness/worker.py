@@ -1,0 +1,161 @@
+"""Executes one group of cells, usually in a process of its own: whatever happens becomes a result."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness import identity, quality, timing
+from harness.cache import IDS, Cache
+from harness.contracts import Dataset, ModelFile, Progress, Unreadable
+from harness.errors import BackendUnavailable, HandledError
+from harness.plan import Cell
+from harness.results import CellResult, Cost, ErrorResult
+from harness.table import Table
+
+
+@dataclass(frozen=True, slots=True)
+class CellGroup:
+    """A harness.contracts.Group: picklable, executed in a worker. ids: of the cells, in their order."""
+
+    cells: tuple[Cell, ...]
+    ids: tuple[str, ...]
+    directory: Path
+    cache: Cache
+
+    @property
+    def keys(self) -> Sequence[str]:
+        return [cell.key for cell in self.cells]
+
+    @property
+    def exclusive(self) -> bool:
+        return any(cell.kind == "latency" for cell in self.cells)
+
+    def execute(self, progress: Progress, *, fresh_process: bool = False) -> list[CellResult]:
+        results = [self._execute(cell, id_, progress) for cell, id_ in zip(self.cells, self.ids, strict=True)]
+        if fresh_process and len(results) == 1:  # of several cells nobody could tell whose peak it was
+            cost = results[0].cost.model_copy(update={"peak_rss_mb": peak_rss_mb()})
+            results = [results[0].model_copy(update={"cost": cost})]
+        return results
+
+    def failed(self, error_type: str, message: str) -> list[CellResult]:
+        error = ErrorResult(type=error_type, message=message)
+        return [base_result(cell, id_, status="failed", error=error)
+                for cell, id_ in zip(self.cells, self.ids, strict=True)]
+
+    def _execute(self, cell: Cell, id_: str, progress: Progress) -> CellResult:
+        started = time.perf_counter()
+        progress(cell.key, 0, cell.samples or 0)
+        try:
+            file = identity.locate_model(cell.model, cell.precision)
+            measured = self._latency(cell, file) if cell.kind == "latency" else self._quality(cell, file, progress)
+        except BackendUnavailable as error:
+            return base_result(cell, id_, status="skipped", reason=str(error))
+        except Exception as error:  # noqa: BLE001  a failed cell is a result
+            return base_result(cell, id_, status="failed", error=error_result(error))
+        cost = measured.pop("cost", {})
+        seconds = round(time.perf_counter() - started, 3)
+        model_mb = Path(file.path).stat().st_size / 1e6
+        return base_result(cell, id_, status="ok", **measured,
+                           cost=Cost(seconds=seconds, model_mb=round(model_mb, 3), **cost))
+
+    def _quality(self, cell: Cell, file: ModelFile, progress: Progress) -> dict[str, Any]:
+        dataset, measured = quality.measure(cell, file, self.cache, progress)
+        metrics, curves = quality.summarize(cell, measured)
+        files = self._save_rows(cell, measured.rows)
+        files.update(self._save_thumbnails(cell, file, dataset, measured.predictions))
+        return {"metrics": metrics, "curves": curves, "runs_on": measured.runs_on, "cached": measured.cached,
+                "reason": unreadable_note(measured.unreadable, len(dataset)), "files": files,
+                "cost": {"forward_passes": measured.forward_passes}}
+
+    def _latency(self, cell: Cell, file: ModelFile) -> dict[str, Any]:
+        runs_on, raw, result = timing.measure(cell, file)
+        name = f"samples/{slug(cell.key)}.npz"
+        Table({"nanoseconds": raw.nanoseconds}).save(self.directory / name)
+        return {"latency": result, "runs_on": runs_on, "files": {"samples": name}}
+
+    def _save_rows(self, cell: Cell, rows: dict[str, Table]) -> dict[str, str]:
+        names = {f"rows.{id_}": f"rows/{slug(cell.key)}/{slug(id_)}.npz" for id_ in rows}
+        for id_, table in rows.items():
+            table.save(self.directory / names[f"rows.{id_}"])
+        return names
+
+    def _save_thumbnails(self, cell: Cell, file: ModelFile, dataset: Dataset, predictions: Table) -> dict[str, str]:
+        from harness.onnx.models import load_card
+        from harness.thumbnails import Sampler, Writer
+
+        name = f"thumbnails/{slug(cell.key)}"
+        writer = Writer(self.directory / name, load_card(file))
+        rows = {id_: row for row, id_ in enumerate(predictions.dense(IDS))}
+        outputs = predictions.select([column for column in predictions if column != IDS])
+        for batch in dataset.batches(cell.batch_size, sorted(Sampler(len(dataset)).positions)):
+            for id_, image, target in zip(batch.ids, batch.images, batch.targets, strict=True):
+                writer.add(id_, image, target, outputs, rows[id_])
+        writer.close()
+        return {"thumbnails": name}
+
+
+def base_result(cell: Cell, id_: str, **fields: Any) -> CellResult:
+    """A result with everything that the plan already knows."""
+    return CellResult(
+        key=cell.key, id=id_, kind=cell.kind, provider=str(cell.model.spec.provider), seed=cell.seed,
+        dataset=cell.dataset.id if cell.dataset else None, model=cell.model.id, precision=cell.precision,
+        backend=cell.backend.id, saliency=cell.saliency.id if cell.saliency else None, target=cell.target, **fields)
+
+
+def error_result(error: BaseException) -> ErrorResult:
+    """The last place in the code and the plugin that was at work; only for errors that nobody foresaw."""
+    notes = "; ".join(getattr(error, "__notes__", []))
+    if isinstance(error, HandledError):
+        return ErrorResult(type=type(error).__name__, message=str(error), where=notes or None)
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f"{frames[-1].filename}:{frames[-1].lineno}" if frames else ""
+    return ErrorResult(type=type(error).__name__, message=str(error) or type(error).__name__,
+                       where="; ".join(filter(None, [place, notes])) or None)
+
+
+def unreadable_note(unreadable: Sequence[Unreadable], total: int) -> str | None:
+    """Which samples could not be read, by name."""
+    if not unreadable:
+        return None
+    named = "; ".join(f"{each.id}: {each.reason}" for each in unreadable[:5])
+    more = f"; and {len(unreadable) - 5} more" if len(unreadable) > 5 else ""
+    return f"{len(unreadable)} of {total} samples can not be read: {named}{more}"
+
+
+def slug(key: str) -> str:
+    """A key as a file name."""
+    return "".join(char if char.isalnum() or char in "._+-@" else "_" for char in key.replace("/", "--"))
+
+
+def cell_id(cell: Cell) -> str:
+    """Hash of everything that determines the outcome, as far as it can be known before the cell runs."""
+    try:
+        file = identity.locate_model(cell.model, cell.precision)
+        if cell.kind == "latency":
+            return identity.digest(identity.of_timing(cell, file))
+        from harness.opened import open_dataset
+
+        if cell.dataset is None:
+            raise ValueError(f"{cell.key} has no dataset")
+        predictions = identity.of_predictions(cell, open_dataset(cell.dataset), file)
+        return identity.digest([predictions, [identity.of_metric(metric) for metric in cell.metrics], cell.seed])
+    except HandledError as error:  # it will fail; a retry after the repair gets another id
+        return identity.digest(["failed", cell.key, str(error)])
+
+
+def peak_rss_mb() -> float | None:
+    """Peak resident memory of this process in MB; None where the system does not tell."""
+    try:
+        for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
+            if line.startswith("VmHWM:"):
+                return round(int(line.split()[1]) / 1024, 1)
+    except OSError:
+        pass
+    return None
+
+

@@ -1,0 +1,42 @@
+"""One line per cell and number: for spreadsheets and data frames."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from harness.api import CellResult, Params, Results
+
+_LATENCY = {"p50_ms": "ms", "p90_ms": "ms", "p95_ms": "ms", "p99_ms": "ms", "mean_ms": "ms", "cpu_ms": "ms",
+            "throughput": "samples/s", "ratio": ""}
+
+
+class CsvReporter:
+    """Columns: key, kind, status, name, value, low, high, n, n_invalid, unit, convention, error."""
+
+    def __init__(self, params: Params) -> None:
+        pass
+
+    def render(self, results: Results) -> Mapping[str, str | bytes]:
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(["key", "kind", "status", "name", "value", "low", "high", "n", "n_invalid", "unit",
+                         "convention", "error"])
+        for cell in results.cells:
+            writer.writerows(_rows(cell))
+        return {"results.csv": text.getvalue()}
+
+
+def _rows(cell: CellResult) -> Iterator[list[Any]]:
+    head = [cell.key, cell.kind, cell.status]
+    if cell.status != "ok":
+        yield [*head, "", "", "", "", "", "", "", "", cell.error.message if cell.error else cell.reason]
+    for name, metric in cell.metrics.items():
+        low, high = metric.ci or (None, None)
+        yield [*head, name, metric.value, low, high, metric.n, metric.n_invalid, metric.unit, metric.convention, ""]
+    if cell.latency is not None:
+        for name, unit in _LATENCY.items():
+            low, high = cell.latency.ci if name == "p50_ms" and cell.latency.ci else (None, None)
+            yield [*head, name, getattr(cell.latency, name), low, high, cell.latency.n, 0, unit, "", ""]

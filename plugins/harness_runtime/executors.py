@@ -1,0 +1,106 @@
+"""Executors: every group in a fresh process of its own, or all in this one."""
+
+from __future__ import annotations
+
+import multiprocessing
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from typing import TYPE_CHECKING, Any
+
+from harness_runtime.params import InlineParams, LocalParams
+
+if TYPE_CHECKING:
+    from harness.api import CellResult, Group, Progress
+
+
+class InlineExecutor:
+    """Groups one after the other in this process: breakpoints work, a crash takes everything with it."""
+
+    def __init__(self, params: InlineParams) -> None:
+        pass
+
+    def run(self, groups: Sequence[Group], progress: Progress) -> Iterator[list[CellResult]]:
+        for group in groups:
+            yield group.execute(progress)
+
+
+class LocalExecutor:
+    """A fresh process for each group, so that a crash, a leak or a time-out harms nothing else.
+
+    Groups that need the machine for themselves (latency) run last, one at a time.
+    """
+
+    def __init__(self, params: LocalParams) -> None:
+        self._params = params
+
+    def run(self, groups: Sequence[Group], progress: Progress) -> Iterator[list[CellResult]]:
+        shared = [group for group in groups if not group.exclusive]
+        alone = [group for group in groups if group.exclusive]
+        yield from self._run(shared, progress, self._params.workers)
+        yield from self._run(alone, progress, 1)
+
+    def _run(self, groups: Sequence[Group], progress: Progress, workers: int) -> Iterator[list[CellResult]]:
+        if not groups:
+            return
+        from pebble import ProcessPool
+
+        context = multiprocessing.get_context("spawn")  # onnxruntime's threads do not survive a fork
+        queue: Any = context.SimpleQueue()
+        listener = threading.Thread(target=_listen, args=(queue, progress), daemon=True)
+        listener.start()
+        pool: Any = ProcessPool(max_workers=workers, max_tasks=1, context=context, initializer=_start,
+                                initargs=(queue,))
+        try:
+            futures: dict[Future[list[CellResult]], Group] = {
+                pool.schedule(_execute, args=(group,), timeout=self._params.timeout): group for group in groups
+            }
+            yield from _finished(futures, self._params.timeout)
+            pool.close()
+        finally:
+            pool.stop()
+            pool.join()
+            queue.put(None)
+            listener.join()
+
+
+def _finished(futures: dict[Future[list[CellResult]], Group], timeout: float | None) -> Iterator[list[CellResult]]:
+    while futures:
+        # A bounded wait keeps Ctrl-C responsive.
+        for future in wait(futures, timeout=0.5, return_when=FIRST_COMPLETED).done:
+            yield _outcome(future, futures.pop(future), timeout)
+
+
+def _outcome(future: Future[list[CellResult]], group: Group, timeout: float | None) -> list[CellResult]:
+    from pebble import ProcessExpired
+
+    try:
+        return future.result()
+    except TimeoutError:
+        limit = f"not finished within {timeout:g} s" if timeout else "timed out"
+        return group.failed("TimeoutError", f"{limit}; `timeout` in the suite's [executor] sets the limit")
+    except ProcessExpired as error:
+        return group.failed("ProcessExpired", f"the worker process died with exit code {error.exitcode}"
+                            f"{' (killed: out of memory?)' if error.exitcode == -9 else ''}")
+    except Exception as error:  # noqa: BLE001  e.g. a group or a result that can not be pickled
+        return group.failed(type(error).__name__, str(error))
+
+
+# --- in the worker process -------------------------------------------------------------------------------------------
+
+_worker: dict[str, Any] = {}
+"""The queue to the parent: the only way to hand it to a task is through the worker's initializer."""
+
+
+def _start(queue: Any) -> None:
+    _worker["queue"] = queue
+
+
+def _execute(group: Group) -> list[CellResult]:
+    queue = _worker["queue"]
+    return group.execute(lambda key, done, total: queue.put((key, done, total)), fresh_process=True)
+
+
+def _listen(queue: Any, progress: Progress) -> None:
+    while (message := queue.get()) is not None:
+        progress(*message)

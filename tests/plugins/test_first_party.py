@@ -1,0 +1,142 @@
+"""Every first-party plugin keeps its contract. A declaration that is missing here fails: nothing ships unchecked."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from harness.card import InputSpec, ModelCard
+from harness.contracts import (
+    BackendSpec,
+    DatasetSpec,
+    ExecutorSpec,
+    MetricSpec,
+    ModelSpec,
+    ReporterSpec,
+    SaliencySpec,
+    Samples,
+    ScenarioSpec,
+    Spec,
+)
+from harness.discovery import Disabled
+from harness.host import Host, HostConfig
+from harness.results import CellResult, LatencyResult, MetricResult, Results
+from harness.table import Table
+from harness.tasks import ClassificationTarget, KeypointsTarget
+from harness.testing.conformance import (
+    check_backend,
+    check_dataset,
+    check_metric,
+    check_reporter,
+    check_scenario,
+    check_spec,
+    create,
+)
+
+HOST = Host.discover(HostConfig(Disabled(frozenset({"third-party"}))))
+
+
+def declared(kind):
+    return [pytest.param(replace(spec, provider=None), id=f"{spec.role}-{spec.name}") for spec in HOST.specs(kind)]
+
+
+def test_all_plugins_load_without_complaint():
+    assert HOST.failures == []
+    assert [record.warnings for record in HOST.plugins if record.warnings] == []
+    assert HOST.duplicates() == []
+    assert {"keypoints", "classification", "onnx", "runtime", "reports"} <= {record.name for record in HOST.plugins}
+
+
+def test_every_kind_of_declaration_is_checked_here():
+    covered = (DatasetSpec, MetricSpec, ScenarioSpec, BackendSpec, ReporterSpec, ExecutorSpec, ModelSpec)
+    assert {type(spec) for spec in HOST.specs(Spec)} <= set(covered)
+    assert HOST.specs(SaliencySpec) == []
+
+
+@pytest.mark.parametrize("spec", declared(Spec))
+def test_declarations(spec):
+    check_spec(spec)
+
+
+def photographs(folder):
+    """Three photographs and trimaps in the flat layout, of different sizes."""
+    for index, name in enumerate(("Abyssinian_1", "Abyssinian_2", "pug_1")):
+        size = (40 + index, 30)  # width, height
+        pixels = np.random.default_rng(index).integers(0, 256, (size[1], size[0], 3), np.uint8)
+        trimap = np.full((size[1], size[0]), 2, np.uint8)
+        trimap[5:20, 4:30] = 1
+        for kind, data, suffix in (("images", pixels, "jpg"), ("trimaps", trimap, "png")):
+            (folder / kind).mkdir(exist_ok=True)
+            Image.fromarray(data).save(folder / kind / f"{name}.{suffix}")
+    return {"root": folder}
+
+
+DATASETS = {"stick-figures": lambda folder: {"count": 9, "size": 64}, "oxford-pet": photographs}
+
+
+@pytest.mark.parametrize("spec", declared(DatasetSpec))
+def test_datasets(spec, tmp_path):
+    check_dataset(spec, create(spec, **DATASETS[spec.name](tmp_path)))
+
+
+def classification_samples():
+    rng = np.random.default_rng(0)
+    labels = ["cat", "dog", "bird", "fish", "newt", "toad"]
+    card = ModelCard(task="classification", input=InputSpec(size=(8, 8)), labels=labels)
+    targets = [ClassificationTarget(label=labels[index]) for index in rng.integers(0, 6, 12)]
+    logits = rng.normal(size=(12, 6)).astype(np.float32)
+    return Samples(ids=[f"c{i}" for i in range(12)], targets=targets, predictions=Table({"logits": logits}), card=card)
+
+
+def keypoint_samples():
+    rng = np.random.default_rng(1)
+    points = rng.uniform(0, 64, (12, 5, 2)).astype(np.float32)
+    visible = rng.random((12, 5)) < 0.8
+    visible[3] = False  # a figure that can not be evaluated
+    predicted = points + rng.normal(0, 3, points.shape).astype(np.float32)
+    targets = [KeypointsTarget(points=p, visible=v) for p, v in zip(points, visible, strict=True)]
+    table = Table({"keypoints": predicted, "scores": rng.random((12, 5)).astype(np.float32)})
+    card = ModelCard(task="keypoints", input=InputSpec(size=(64, 64)))
+    return Samples(ids=[f"k{i}" for i in range(12)], targets=targets, predictions=table, card=card)
+
+
+SAMPLES = {"classification": classification_samples, "keypoints": keypoint_samples}
+
+
+@pytest.mark.parametrize("spec", declared(MetricSpec))
+def test_metrics(spec):
+    for task in spec.tasks:
+        check_metric(spec, create(spec), SAMPLES[task]())
+
+
+@pytest.mark.parametrize("spec", declared(ScenarioSpec))
+def test_scenarios(spec):
+    check_scenario(spec, create(spec, min_queries=30, min_duration_s=0.0, max_warmup_s=0.2))
+
+
+@pytest.mark.parametrize("spec", declared(BackendSpec))
+def test_backends(spec, centroid_model):
+    image = np.random.default_rng(0).random((2, 1, 64, 64), np.float32)
+    check_backend(spec, create(spec), centroid_model, {"image": image})
+
+
+def finished_run():
+    pck = MetricResult(value=0.75, ci=(0.5, 0.9), n=40, n_invalid=1)
+    nothing = MetricResult(value=None, n=0, higher_is_better=False, unit="px")
+    latency = LatencyResult(scenario="single-stream", batch=1, threads=2, n=100, p50_ms=1.5, mean_ms=1.6,
+                            throughput=600.0, why="p99 needs 662 queries")
+    common = {"id": "0", "model": "m|odel", "precision": "fp32", "backend": "onnxruntime-cpu"}
+    cells = [
+        CellResult(key="accuracy/d/m/fp32/b", kind="accuracy", status="ok", dataset="d", runs_on="CPU",
+                   metrics={"pck@0.05": pck, "pck.mean-error": nothing}, **common),
+        CellResult(key="latency/m/fp32/b/single-stream-b1-t2", kind="latency", status="ok", latency=latency, **common),
+        CellResult(key="latency/m/fp32/cuda/single-stream-b1-t2", kind="latency", status="skipped",
+                   reason='no GPU, "none"\nat all', **common),
+    ]
+    return Results(suite={"suite": {"name": "s"}}, environment={}, plugins=[], cells=cells)
+
+
+@pytest.mark.parametrize("spec", declared(ReporterSpec))
+def test_reporters(spec):
+    check_reporter(spec, create(spec), finished_run())
