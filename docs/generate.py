@@ -38,8 +38,8 @@ def help_block() -> str:
 
 
 def _help(command: click.Command, path: str, parent: click.Context | None) -> Iterator[str]:
-    context = click.Context(command, info_name=path.rpartition(" ")[2], parent=parent, max_content_width=WIDTH,
-                            terminal_width=WIDTH)
+    settings = {**command.context_settings, "max_content_width": WIDTH, "terminal_width": WIDTH}
+    context = click.Context(command, info_name=path.rpartition(" ")[2], parent=parent, **settings)
     level = "#" * (len(path.split()) + 1)
     yield f"{level} {path}\n\n```text\n{command.get_help(context).rstrip()}\n```\n"
     if isinstance(command, click.Group):

@@ -71,17 +71,90 @@ if TYPE_CHECKING:
     from harness.onnx.providers import provider_problem, provider_versions
     from harness.onnx.session import open_session
     from harness.table import Ragged, Table
-else:
 
-    def __getattr__(name: str) -> object:
-        """Names whose modules need numpy or Pillow are imported when a plugin first asks for them."""
-        homes = {
-            "Fit": "harness.geometry", "Ragged": "harness.table", "Table": "harness.table",
-            "closed_loop": "harness.measure", "open_session": "harness.onnx.session",
-            "provider_problem": "harness.onnx.providers", "provider_versions": "harness.onnx.providers",
-        }
-        if name not in homes:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        from importlib import import_module
+_LAZY = {
+    "Fit": "harness.geometry",
+    "Ragged": "harness.table",
+    "Table": "harness.table",
+    "closed_loop": "harness.measure",
+    "open_session": "harness.onnx.session",
+    "provider_problem": "harness.onnx.providers",
+    "provider_versions": "harness.onnx.providers",
+}
+"""Names whose modules need numpy, Pillow or onnxruntime: imported when a plugin first asks for them."""
 
-        return getattr(import_module(homes[name]), name)
+
+def __getattr__(name: str) -> object:
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_LAZY[name]), name)
+
+
+__all__ = [
+    "API_VERSION",
+    "TASKS",
+    "Backend",
+    "BackendSpec",
+    "BackendUnavailable",
+    "Batch",
+    "CellError",
+    "CellResult",
+    "ClassificationTarget",
+    "Curve",
+    "DataError",
+    "Dataset",
+    "DatasetSpec",
+    "Executor",
+    "ExecutorSpec",
+    "Fit",
+    "GradientRuleSpec",
+    "Group",
+    "HandledError",
+    "InferenceSession",
+    "InputSpec",
+    "KeypointsTarget",
+    "Metric",
+    "MetricSpec",
+    "MissingDependency",
+    "ModelCard",
+    "ModelFile",
+    "ModelFileError",
+    "ModelHandle",
+    "ModelRequest",
+    "ModelSpec",
+    "Params",
+    "PluginError",
+    "Progress",
+    "Provider",
+    "Ragged",
+    "Recipe",
+    "Reporter",
+    "ReporterSpec",
+    "Results",
+    "RunContext",
+    "SaliencyGenerator",
+    "SaliencySpec",
+    "Samples",
+    "Scalar",
+    "Scenario",
+    "ScenarioSpec",
+    "SuitePath",
+    "Summary",
+    "Table",
+    "Target",
+    "Task",
+    "TaskMismatch",
+    "TensorInfo",
+    "Timing",
+    "Trainable",
+    "Unreadable",
+    "closed_loop",
+    "did_you_mean",
+    "hookimpl",
+    "one_of",
+    "open_session",
+    "provider_problem",
+    "provider_versions",
+]

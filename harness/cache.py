@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from harness.files import write_text
 from harness.table import Table
 
 IDS = "sample id"
@@ -55,11 +55,7 @@ class Cache:
         return facts if isinstance(facts, dict) else None
 
     def store_facts(self, kind: str, key: str, facts: Mapping[str, Any]) -> None:
-        path = self._path(kind, key, ".json")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f".{path.name}.{os.getpid()}")
-        partial.write_text(json.dumps(facts), encoding="utf-8")
-        partial.replace(path)
+        write_text(self._path(kind, key, ".json"), json.dumps(facts))
 
     def _path(self, kind: str, key: str, suffix: str) -> Path:
         return self.folder / kind / key[:2] / f"{key}{suffix}"

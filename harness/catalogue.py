@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import re
-from typing import Any
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
@@ -45,6 +45,15 @@ def _param(field: FieldInfo) -> dict[str, Any]:
 
 
 def _type_text(annotation: Any) -> str:
-    text = annotation.__name__ if isinstance(annotation, type) and not hasattr(annotation, "__args__") \
-        else str(annotation)
-    return re.sub(r"\b(?:typing|pathlib|harness\w*(?:\.\w+)*)\.", "", text)
+    """A type as a suite's author thinks of it: without validators and module names."""
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return _type_text(arguments[0])
+    if origin is Literal:
+        return " | ".join(repr(value) for value in arguments)
+    if origin in (Union, UnionType):
+        return " | ".join(_type_text(argument) for argument in arguments)
+    if arguments:
+        inner = ", ".join("..." if argument is ... else _type_text(argument) for argument in arguments)
+        return f"{getattr(origin, '__name__', origin)}[{inner}]"
+    return "none" if annotation is type(None) else str(getattr(annotation, "__name__", annotation))

@@ -7,7 +7,6 @@ weights with the lowest validation loss) and `training.json`. Each file is repla
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import ConfigDict, Field, ValidationError
 
 from harness.errors import ModelFileError
+from harness.files import write_bytes, write_text
 from harness.results import Record
 
 if TYPE_CHECKING:
@@ -70,8 +70,7 @@ def _flat(record: TrainingRecord) -> dict[str, Any]:
 
 
 def save_record(folder: Path, record: TrainingRecord) -> None:
-    text = record.model_dump_json(indent=2, by_alias=True) + "\n"
-    _replace(folder / RECORD, text.encode())
+    write_text(folder / RECORD, record.model_dump_json(indent=2, by_alias=True) + "\n")
 
 
 def load_record(folder: Path) -> TrainingRecord:
@@ -90,7 +89,7 @@ def save_weights(path: Path, module: nn.Module) -> None:
     """The network's parameters and buffers alone."""
     from safetensors.torch import save
 
-    _replace(path, save({name: tensor.contiguous() for name, tensor in module.state_dict().items()}))
+    write_bytes(path, save({name: tensor.contiguous() for name, tensor in module.state_dict().items()}))
 
 
 def load_weights(path: Path, module: nn.Module) -> None:
@@ -115,7 +114,7 @@ def save_state(path: Path, module: nn.Module, optimizer: torch.optim.Optimizer, 
     tensors[_RNG] = torch.get_rng_state()
     header = {"groups": state["param_groups"], "record": record.model_dump(mode="json", by_alias=True)}
     content = save({name: tensor.contiguous() for name, tensor in tensors.items()}, {_STATE: json.dumps(header)})
-    _replace(path, content)
+    write_bytes(path, content)
 
 
 def load_state(path: Path, module: nn.Module,
@@ -172,10 +171,3 @@ def _load(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         raise ModelFileError(f"{path}: no such checkpoint; `harness train SUITE` makes one") from None
     except (OSError, SafetensorError) as error:
         raise ModelFileError(f"{path}: can not be read ({error}); train again") from error
-
-
-def _replace(path: Path, content: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    partial.write_bytes(content)
-    partial.replace(path)

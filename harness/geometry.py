@@ -108,7 +108,7 @@ def normalize(pixels: NDArray[np.uint8], spec: InputSpec) -> Floats:
     # Divisions in float32 and in the usual order, so that the values are bit for bit those of (x / 255 - mean) / std
     # and of x / 127.5 - 1: a last bit in the input moves logits by more than 1e-5.
     if spec.mean is not None and spec.std is not None:
-        values = (pixels / np.float32(255) - np.float32(spec.mean)) / np.float32(spec.std)
+        values = (pixels / np.float32(255) - np.asarray(spec.mean, np.float32)) / np.asarray(spec.std, np.float32)
     else:
         low, high = spec.range or (0.0, 1.0)
         values = pixels / np.float32(255 / (high - low)) + np.float32(low)

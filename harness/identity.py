@@ -37,10 +37,10 @@ def locate_model(entry: ModelEntry, precision: str) -> ModelFile:
     return file
 
 
-def of_dataset(entry: DatasetEntry, dataset: Dataset) -> dict[str, Any]:
+def of_dataset(entry: DatasetEntry, dataset: Dataset, seed: int) -> dict[str, Any]:
     """A dataset as transformed by the suite, with the files it reads."""
     return {**_of_plugin(entry.spec, entry.params), "transforms": list(entry.transforms),
-            "files": dataset.fingerprint(), "harness": _sources("harness")}
+            "seed": seed if entry.transforms else None, "files": dataset.fingerprint(), "harness": _sources("harness")}
 
 
 def of_model(file: ModelFile) -> dict[str, Any]:
@@ -65,8 +65,8 @@ def of_predictions(cell: Cell, dataset: Dataset, file: ModelFile) -> dict[str, A
     """What the predictions of a cell depend on; the same for every metric."""
     if cell.dataset is None:
         raise ValueError(f"{cell.key} has no dataset")
-    identity = {"dataset": of_dataset(cell.dataset, dataset), "model": of_model(file), "precision": cell.precision,
-                "backend": of_backend(cell.backend)}
+    identity = {"dataset": of_dataset(cell.dataset, dataset, cell.seed), "model": of_model(file),
+                "precision": cell.precision, "backend": of_backend(cell.backend)}
     if cell.saliency is not None:
         identity["saliency"] = {**_of_plugin(cell.saliency.spec, cell.saliency.params), "layer": cell.saliency.layer,
                                 "target": cell.target, "seed": cell.seed}

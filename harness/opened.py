@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from harness.onnx.runner import ModelRunner
 
 
-def open_dataset(entry: DatasetEntry) -> Dataset:
-    """The suite's dataset with its transforms. Raises DataError when it is missing or empty."""
+def open_dataset(entry: DatasetEntry, seed: int) -> Dataset:
+    """The suite's dataset with its transforms, which draw by the seed. Raises DataError when it is missing or empty."""
     dataset: Dataset
     with blame(entry.spec):
         dataset = create(entry.spec, entry.params)
@@ -36,7 +36,7 @@ def open_dataset(entry: DatasetEntry) -> Dataset:
     if entry.transforms:
         from harness.transforms import TransformedDataset
 
-        return TransformedDataset(dataset, entry.transforms)
+        return TransformedDataset(dataset, entry.transforms, seed)
     return dataset
 
 

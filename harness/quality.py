@@ -46,7 +46,7 @@ def measure(cell: Cell, file: ModelFile, cache: Cache, progress: Progress) -> tu
     """Rows of all the cell's metrics. Raises CellError (or a subclass) when the cell can not be measured."""
     if cell.dataset is None:
         raise ValueError(f"{cell.key} has no dataset")
-    dataset = open_dataset(cell.dataset)
+    dataset = open_dataset(cell.dataset, cell.seed)
     key = identity.digest(identity.of_predictions(cell, dataset, file))
     keys = {metric.id: identity.digest([key, identity.of_metric(metric), cell.seed]) for metric in cell.metrics}
     rows = {id_: table for id_, row_key in keys.items() if (table := cache.table("rows", row_key)) is not None}
@@ -75,6 +75,10 @@ def summarize(cell: Cell, quality: Quality) -> tuple[dict[str, MetricResult], di
             rows = quality.rows[entry.id]
             summary = metric.summarize(rows)
             bounds = intervals(rows, metric.summarize, entry.spec.replicates, stable_seed(cell.seed, entry.id))
+        for suffix in (*summary.scalars, *summary.curves):
+            if suffix and suffix[0] not in "@.":
+                raise PluginError(f'metric "{entry.spec.name}" of plugin {entry.spec.provider} names a result '
+                                  f'"{suffix}"; a suffix is empty or starts with "@" or "."')
         for suffix, scalar in summary.scalars.items():
             results[entry.id + suffix] = MetricResult(
                 value=scalar.value, ci=bounds.get(suffix), n=scalar.n, n_invalid=scalar.n_invalid,

@@ -66,17 +66,21 @@ def run_suite(suite: Suite, host: Host, options: RunOptions, observer: Observer)
     baseline = _baseline(suite)
     executor = _executor(suite, host, options.executor)
     directory = _directory(suite, options)
-    directory.start()
-    if options.fresh or directory.finished:
-        directory.clear()
-        directory.start()
-    directory.repair()
+    with directory.started(fresh=options.fresh):
+        results = _measure(plan, host, executor, directory, Cache(options.cache, enabled=not options.fresh), observer,
+                           baseline)
+    return Outcome(results, directory.path, exit_code(results))
+
+
+def _measure(plan: Plan, host: Host, executor: Executor, directory: RunDirectory, cache: Cache, observer: Observer,
+             baseline: Mapping[str, CellResult] | None) -> Results:
+    suite = plan.suite
     ids = {cell.key: cell_id(cell) for cell in plan.cells}
     done = {cell.key: cell for cell in directory.cells() if cell.status == "ok" and ids.get(cell.key) == cell.id}
     observer.started(plan, directory.path, len(done))
     context = RunContext(directory.path, suite.resolved, tuple(ids))
     _notify(host, "harness_run_started", context, observer)
-    groups = _groups(plan, ids, done, directory.path, Cache(options.cache, enabled=not options.fresh))
+    groups = _groups(plan, ids, done, directory.path, cache)
     for result in _execute(executor, groups, observer.progress):
         directory.append(result)
         done[result.key] = result
@@ -85,7 +89,7 @@ def run_suite(suite: Suite, host: Host, options: RunOptions, observer: Observer)
     results = _results(suite, host, [done[cell.key] for cell in plan.cells], baseline)
     directory.write_results(results)
     _notify(host, "harness_run_finished", replace(context, results=results), observer)
-    return Outcome(results, directory.path, exit_code(results))
+    return results
 
 
 def exit_code(results: Results) -> int:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
+from filelock import FileLock, Timeout
 from pydantic import ValidationError
 
 from harness.errors import UsageError
+from harness.files import write_text
 from harness.results import CellResult, Results
 
 CELLS = "cells.jsonl"
@@ -27,18 +30,38 @@ class RunDirectory:
     def finished(self) -> bool:
         return (self.path / RESULTS).exists()
 
-    def start(self) -> None:
-        """Make the folder and see that it can be written. Raises UsageError otherwise."""
+    @contextmanager
+    def started(self, *, fresh: bool = False) -> Iterator[None]:
+        """Make the folder and hold it against other runs; forget a run that is finished, or any with `fresh`.
+
+        Raises UsageError when the folder can not be written or another process is running in it.
+        """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            (self.path / CELLS).touch()
-        except OSError as error:
-            raise UsageError(f"{self.path}: can not be written: {error.strerror}; choose another --output") from None
+            lock = self._lock()
+            lock.acquire(timeout=0)
+        except OSError as error:  # a Timeout of the lock is one as well
+            busy = isinstance(error, Timeout)
+            why = "another run is writing to it" if busy else f"can not be written: {error.strerror}"
+            raise UsageError(f"{self.path}: {why}; choose another --output") from None
+        with lock:
+            if fresh or self.finished:  # raw data is overwritten cell by cell
+                (self.path / CELLS).unlink(missing_ok=True)
+                (self.path / RESULTS).unlink(missing_ok=True)
+            self._end_cut_line()
+            yield
 
-    def clear(self) -> None:
-        """Forget an earlier run; raw data is overwritten cell by cell."""
-        for name in (CELLS, RESULTS):
-            (self.path / name).unlink(missing_ok=True)
+    @property
+    def busy(self) -> bool:
+        """Whether another process is running in it."""
+        try:
+            with self._lock().acquire(timeout=0):
+                return False
+        except Timeout:
+            return True
+
+    def _lock(self) -> FileLock:
+        return FileLock(self.path / ".lock")
 
     def append(self, result: CellResult) -> None:
         """Add a cell so that it survives a kill or a power cut at any later moment."""
@@ -63,19 +86,15 @@ class RunDirectory:
             latest[cell.key] = cell
         yield from latest.values()
 
-    def repair(self) -> None:
-        """End a line that was cut off, so that the next one does not continue it."""
-        path = self.path / CELLS
-        content = path.read_bytes()
-        if content and not content.endswith(b"\n"):
-            with path.open("ab") as file:
+    def _end_cut_line(self) -> None:
+        """So that the next line does not continue one that a kill cut off."""
+        with (self.path / CELLS).open("ab+") as file:
+            if file.tell() and os.pread(file.fileno(), 1, file.tell() - 1) != b"\n":
                 file.write(b"\n")
 
     def write_results(self, results: Results) -> None:
         """Write results.json by rename: it is complete or not there."""
-        partial = self.path / f".{RESULTS}.{os.getpid()}"
-        partial.write_text(results.model_dump_json(by_alias=True, indent=1) + "\n", encoding="utf-8")
-        partial.replace(self.path / RESULTS)
+        write_text(self.path / RESULTS, results.model_dump_json(by_alias=True, indent=1) + "\n")
 
 
 def read_results(path: Path) -> Results:
@@ -102,6 +121,7 @@ def new_directory(root: Path, suite: str) -> Path:
 
 
 def unfinished_directory(root: Path, suite: str) -> Path | None:
-    """The newest run of the suite, if it was interrupted."""
+    """The newest run of the suite, if it was interrupted and no other process continues it."""
     runs = sorted(path for path in (root / suite).glob("*") if (path / CELLS).exists())
-    return runs[-1] if runs and not RunDirectory(runs[-1]).finished else None
+    newest = RunDirectory(runs[-1]) if runs else None
+    return None if newest is None or newest.finished or newest.busy else newest.path

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import struct
 import zipfile
 import zlib
@@ -13,6 +12,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from harness.files import replacing
 
 Array = NDArray[Any]
 _OFFSETS = "#offsets"
@@ -118,11 +119,8 @@ class Table(Mapping[str, Column]):
                 arrays[name], arrays[name + _OFFSETS] = column.values, column.offsets
             else:
                 arrays[name] = column
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f".{path.name}.{os.getpid()}")
-        with partial.open("wb") as file:
+        with replacing(path) as partial, partial.open("wb") as file:
             np.savez_compressed(file, allow_pickle=False, **arrays)
-        partial.replace(path)
 
     @classmethod
     def load(cls, path: Path) -> Table:

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TextIO
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -96,8 +97,7 @@ def print_results(results: Results, directory: Path) -> None:
 
 def print_plan(plan: Plan) -> None:
     """The cells of a suite with estimated forward passes, on standard output."""
-    table = Table("cell", "metrics", *_right("samples", "forward passes"), title=escape(plan.suite.name),
-                  title_justify="left")
+    table = _table(plan.suite.name, "cell", "metrics", *_right("samples", "forward passes"))
     total = 0.0
     for cell in plan.cells:
         passes = cell.forward_passes
@@ -110,20 +110,23 @@ def print_plan(plan: Plan) -> None:
               f"about {_int(total)} forward passes without cache")
 
 
-def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], title: str | None = None) -> None:
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """A plain table on standard output; columns that start with ">" are right-aligned."""
-    table = Table(*(column for name in columns for column in (_right(name[1:]) if name[0] == ">" else [name])),
-                  title=title and escape(title), title_justify="left")
+    table = _table("", *(column for name in columns for column in (_right(name[1:]) if name[0] == ">" else [name])))
     for row in rows:
         table.add_row(*map(escape, row))
     console().print(table)
+
+
+def _table(title: str, *columns: Any) -> Table:
+    return Table(*columns, title=escape(title) or None, title_justify="left", box=SIMPLE_HEAD)
 
 
 def _quality_table(title: str, cells: Sequence[CellResult]) -> Table:
     metrics = list(dict.fromkeys(name for cell in cells for name in cell.metrics))
     names = _short_names(cells)
     if len(metrics) <= _MOST_COLUMNS:
-        table = Table("", *_right(*metrics), title=escape(title), title_justify="left")
+        table = _table(title, "", *_right(*metrics))
         for cell, name in zip(cells, names, strict=True):
             table.add_row(escape(name), *(_metric(cell, metric) for metric in metrics))
         return table
@@ -131,7 +134,7 @@ def _quality_table(title: str, cells: Sequence[CellResult]) -> Table:
     grid = Table.grid()
     for start in range(0, len(cells), _MOST_COLUMNS):
         chosen = cells[start : start + _MOST_COLUMNS]
-        table = Table("", *_right(*names[start : start + _MOST_COLUMNS]), title=escape(title), title_justify="left")
+        table = _table(title, "", *_right(*names[start : start + _MOST_COLUMNS]))
         for metric in metrics:
             table.add_row(escape(metric), *(_metric(cell, metric) for cell in chosen))
         grid.add_row(table)
@@ -139,8 +142,7 @@ def _quality_table(title: str, cells: Sequence[CellResult]) -> Table:
 
 
 def _latency_table(cells: Sequence[CellResult]) -> Table:
-    table = Table("", *_right("p50 ms", "p90 ms", "p99 ms", "samples/s", "ratio", "n"), title="latency",
-                  title_justify="left")
+    table = _table("latency", "", *_right("p50 ms", "p90 ms", "p99 ms", "samples/s", "ratio", "n"))
     for cell, short in zip(cells, _short_names(cells), strict=True):
         name = escape(short)
         if cell.latency is None:

@@ -23,6 +23,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from harness.files import write_text
+
 if TYPE_CHECKING:
     from harness.card import ModelCard
     from harness.table import Table
@@ -75,9 +77,7 @@ class Writer:
     def close(self) -> None:
         """Write index.json; without any thumbnail, nothing."""
         if self._entries:
-            partial = self._folder / "index.json.partial"
-            partial.write_text(json.dumps(self._entries, indent=1, allow_nan=False), encoding="utf-8")
-            partial.replace(self._folder / "index.json")
+            write_text(self._folder / "index.json", json.dumps(self._entries, indent=1, allow_nan=False))
 
     def _save_picture(self, stem: str, picture: Image.Image) -> str:
         small = thumbnail_size(picture.height, picture.width)

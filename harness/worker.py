@@ -142,7 +142,7 @@ def cell_id(cell: Cell) -> str:
 
         if cell.dataset is None:
             raise ValueError(f"{cell.key} has no dataset")
-        predictions = identity.of_predictions(cell, open_dataset(cell.dataset), file)
+        predictions = identity.of_predictions(cell, open_dataset(cell.dataset, cell.seed), file)
         return identity.digest([predictions, [identity.of_metric(metric) for metric in cell.metrics], cell.seed])
     except HandledError as error:  # it will fail; a retry after the repair gets another id
         return identity.digest(["failed", cell.key, str(error)])

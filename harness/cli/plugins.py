@@ -13,6 +13,9 @@ from harness.errors import UsageError, did_you_mean
 from harness.host import Host
 
 _ROLES = ("dataset", "model", "saliency", "metric", "backend", "scenario", "executor", "reporter", "gradient-rule")
+_CATALOGUE = {"task": "", "tasks": "", "requires": "needs ", "provides": "with ", "direction": "", "range": "",
+              "unit": "", "conventions": "convention ", "precisions": "", "device": "on "}
+"""What the catalogue shows of a declaration, with a word before it."""
 _FORMAT = click.option("--format", "format_", type=click.Choice(["table", "json"]), default="table", show_default=True)
 
 
@@ -82,14 +85,13 @@ def problems(host: Host) -> list[str]:
 
 
 def _print_kind(host: Host, kind: str) -> None:
-    from harness.terminal import print_table
-
-    specs = [spec_facts(spec) for spec in host.specs(Spec) if spec.role == kind]
-    extra = [key for key in ("task", "tasks", "requires", "direction", "range", "unit", "conventions")
-             if any(facts.get(key) for facts in specs)]
-    rows = [(facts["name"], *(_text(facts.get(key)) for key in extra), facts["summary"], facts["provider"])
-            for facts in specs]
-    print_table([kind, *extra, "summary", "plugin"], rows)
+    """Two lines each, so that nothing is cut: the facts, then the summary."""
+    for spec in host.specs(Spec):
+        if spec.role == kind:
+            facts = spec_facts(spec)
+            shown = [f"{label}{_text(facts[key])}" for key, label in _CATALOGUE.items() if facts.get(key)]
+            click.echo(f"{spec.name:24} {'; '.join([*shown, f'plugin {spec.provider}'])}")
+            click.echo(f"    {spec.summary}")
 
 
 def _print_facts(facts: dict[str, Any]) -> None:

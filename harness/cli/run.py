@@ -41,6 +41,10 @@ def command(suite: Path, output: Path | None, format_: str, only: tuple[str, ...
     show = renderer(format_, host)  # an unknown format must not cost a run
     options = RunOptions(output=output, only=only, executor=executor, fresh=fresh)
     with RunDisplay() as display:
-        outcome = run_suite(read_suite, host, options, display)
+        try:
+            outcome = run_suite(read_suite, host, options, display)
+        except KeyboardInterrupt:
+            display.warn("interrupted; what is measured is kept, the same command continues")
+            raise
     show(outcome.results, outcome.directory)
     return outcome.exit_code

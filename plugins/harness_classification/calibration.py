@@ -34,7 +34,7 @@ class ExpectedCalibrationError:
         value = float((counts * np.abs(accuracy - confidence)).sum() / rows.rows)
         scalar = Scalar(value=value, n=rows.rows, higher_is_better=False, convention=convention)
         curve = Curve(x=confidence.tolist(), y=accuracy.tolist(), x_label="mean confidence", y_label="accuracy")
-        return Summary({"": scalar}, {"reliability": curve})
+        return Summary({"": scalar}, {".reliability": curve})
 
     def _binned(self, confidence: NDArray[np.float64], correct: NDArray[np.bool_]) -> tuple[NDArray[np.float64], ...]:
         """Samples, mean confidence and accuracy of the bins that are not empty."""

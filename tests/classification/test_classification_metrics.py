@@ -75,7 +75,7 @@ def problems(draw: st.DrawFn) -> tuple[NDArray[np.float32], list[int]]:
 @given(problems(), st.integers(1, C))
 def test_top_k_is_membership_in_the_sorted_prefix(problem: tuple[NDArray[np.float32], list[int]], k: int) -> None:
     logits, labels = problem
-    hits = [label in sorted(range(C), key=lambda c, row=row: (-row[c], c))[:k]
+    hits = [(-row[label], label) in sorted((-row[c], c) for c in range(C))[:k]
             for row, label in zip(logits.tolist(), labels, strict=True)]
     assert value(TopK(TopKParams(k=[k])), logits, labels, f"@{k}") == pytest.approx(sum(hits) / len(hits))
 
@@ -107,7 +107,7 @@ def test_ece_bin_by_bin(problem: tuple[NDArray[np.float32], list[int]], bins: in
 
 
 def logits_for(probabilities: Sequence[Sequence[float]]) -> NDArray[np.float64]:
-    return np.log(np.array(probabilities))
+    return np.asarray(np.log(np.array(probabilities)), np.float64)
 
 
 def test_closed_forms() -> None:
@@ -133,7 +133,7 @@ def test_a_calibrated_model_has_no_calibration_error() -> None:
     labels = [0] * 8 + [1] * 2 + [0] * 3 + [1] * 2
     result = summary(ExpectedCalibrationError(EceParams()), logits, labels)
     assert result.scalars[""].value == pytest.approx(0, abs=1e-12)
-    curve = result.curves["reliability"]
+    curve = result.curves[".reliability"]
     assert curve.x == pytest.approx([0.6, 0.8])
     assert curve.y == pytest.approx([0.6, 0.8])
 

@@ -27,7 +27,7 @@ def picture(height: int, width: int, channels: int = 3) -> NDArray[np.uint8]:
 
 
 def placed(native: tuple[int, int], size: tuple[int, int], fit: str, **more: Any) -> Fit:
-    return fit_image(picture(*native), InputSpec(size=size, fit=fit, **more))[1]  # type: ignore[arg-type]
+    return fit_image(picture(*native), InputSpec(size=size, fit=fit, **more))[1]
 
 
 @settings(deadline=None)
@@ -76,7 +76,7 @@ def test_stretch_is_pillow_resize(native: tuple[int, int], size: tuple[int, int]
 def test_same_size_is_untouched() -> None:
     for fit in ("stretch", "crop", "letterbox"):
         image = picture(32, 48)
-        pixels, geometry = fit_image(image, InputSpec(size=(32, 48), fit=fit))  # type: ignore[arg-type]
+        pixels, geometry = fit_image(image, InputSpec(size=(32, 48), fit=fit))
         np.testing.assert_array_equal(pixels, image)
         assert geometry == Fit((32, 48), (32, 48), 1, 1, 0, 0)  # type: ignore[arg-type]
 
@@ -232,15 +232,16 @@ def test_values(more: dict[str, Any], expected: list[float]) -> None:
 
 def test_values_are_bit_for_bit_those_of_the_usual_scripts() -> None:
     pixels = np.arange(256, dtype=np.uint8).reshape(1, 16, 16, 1).repeat(3, axis=3)
-    spec = {"size": (16, 16), "layout": "NHWC"}
+    spec: dict[str, Any] = {"size": (16, 16), "layout": "NHWC"}
     plain = pixels.astype(np.float32)
     mean, std = np.array([0.485, 0.456, 0.406], np.float32), np.array([0.229, 0.224, 0.225], np.float32)
-    for more, expected in [
+    cases: list[tuple[dict[str, Any], NDArray[Any]]] = [
         ({}, plain / 255),
         ({"range": (-1.0, 1.0)}, plain / 127.5 - 1),
         ({"range": (0.0, 255.0)}, plain),
         ({"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}, (plain / 255 - mean) / std),
-    ]:
+    ]
+    for more, expected in cases:
         values = normalize(pixels, InputSpec.model_validate(spec | more))
         assert values.dtype == expected.dtype
         np.testing.assert_array_equal(values, expected)

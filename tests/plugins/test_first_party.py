@@ -27,6 +27,7 @@ from harness.tasks import ClassificationTarget, KeypointsTarget
 from harness.testing.conformance import (
     check_backend,
     check_dataset,
+    check_executor,
     check_metric,
     check_reporter,
     check_scenario,
@@ -140,3 +141,8 @@ def finished_run():
 @pytest.mark.parametrize("spec", declared(ReporterSpec))
 def test_reporters(spec):
     check_reporter(spec, create(spec), finished_run())
+
+
+@pytest.mark.parametrize("spec", declared(ExecutorSpec))
+def test_executors(spec):
+    check_executor(spec, create(spec), isolated=spec.name == "local")

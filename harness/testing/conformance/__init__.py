@@ -6,6 +6,7 @@
 """
 
 from harness.testing.conformance.dataset import check_dataset
+from harness.testing.conformance.executor import check_executor
 from harness.testing.conformance.expect import ConformanceError
 from harness.testing.conformance.metric import check_metric
 from harness.testing.conformance.runtime import check_backend, check_reporter, check_scenario
@@ -16,6 +17,7 @@ __all__ = [
     "ConformanceError",
     "check_backend",
     "check_dataset",
+    "check_executor",
     "check_metric",
     "check_reporter",
     "check_saliency",
