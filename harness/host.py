@@ -102,18 +102,12 @@ class Host:
         return [specs for specs in self._registry.values() if len(specs) > 1]
 
     def require(self, pins: Sequence[str]) -> list[str]:
-        """Problems with the plugins that a suite names: "distribution" or "distribution>=1.2"."""
-        from packaging.requirements import InvalidRequirement, Requirement
+        """Problems with the plugins that a suite names: valid requirements like "distribution>=1.2"."""
+        from packaging.requirements import Requirement
 
-        problems = []
-        for pin in pins:
-            try:
-                requirement = Requirement(pin)
-            except InvalidRequirement as error:
-                problems.append(f'"{pin}" is not a requirement like "acme-metrics>=1.2": {error}')
-                continue
-            problems += _pin_problems(requirement.name, requirement.specifier, self.plugins)
-        return problems
+        requirements = map(Requirement, pins)
+        return [problem for requirement in requirements
+                for problem in _pin_problems(requirement.name, requirement.specifier, self.plugins)]
 
     def _broken_note(self) -> str:
         notes = [f"plugin {record.provider} failed ({failure.phase}): {failure.message}"

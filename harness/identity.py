@@ -16,7 +16,7 @@ from typing import Any
 from harness import __version__
 from harness.contracts import Dataset, ModelFile, ModelRequest, Spec
 from harness.errors import ModelFileError
-from harness.host import call, create
+from harness.host import blame, call, create
 from harness.plan import Cell
 from harness.suite import BackendEntry, DatasetEntry, MetricEntry, ModelEntry
 
@@ -39,8 +39,10 @@ def locate_model(entry: ModelEntry, precision: str) -> ModelFile:
 
 def of_dataset(entry: DatasetEntry, dataset: Dataset, seed: int) -> dict[str, Any]:
     """A dataset as transformed by the suite, with the files it reads."""
+    with blame(entry.spec):
+        files = dataset.fingerprint()
     return {**_of_plugin(entry.spec, entry.params), "transforms": list(entry.transforms),
-            "seed": seed if entry.transforms else None, "files": dataset.fingerprint(), "harness": _sources("harness")}
+            "seed": seed if entry.transforms else None, "files": files, "harness": _sources("harness")}
 
 
 def of_model(file: ModelFile) -> dict[str, Any]:

@@ -141,8 +141,14 @@ def _collect(cell: Cell, dataset: Dataset, missing: Sequence[MetricEntry], origi
         progress(cell.key, done, total)
     if not predictions:
         reasons = "; ".join(f"{each.id}: {each.reason}" for each in unreadable[:3])
-        raise DataError(f"none of the {total} samples of {cell.key.split('/')[1]} can be read: {reasons}")
+        raise DataError(f"none of the {total} samples of {_name(cell)} can be read: {reasons}")
+    if done != total:
+        raise PluginError(f"{_name(cell)} gave {done} samples, and its length is {total}")
     return Quality({id_: Table.concat(tables) for id_, tables in rows.items()}, Table.concat(predictions), unreadable)
+
+
+def _name(cell: Cell) -> str:
+    return f'dataset "{cell.dataset.id}"' if cell.dataset is not None else "no dataset"
 
 
 def _batches(cell: Cell, dataset: Dataset) -> Iterator[Batch]:

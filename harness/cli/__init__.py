@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from harness import __version__
-from harness.errors import EXIT_INTERRUPTED, HandledError
+from harness.errors import EXIT_CELLS, EXIT_INTERRUPTED, HandledError
 
 # Name -> summary: known here so that --help imports no command; a test compares them with the commands' own.
 COMMANDS = {
@@ -83,12 +83,23 @@ def main(args: Sequence[str] | None = None) -> None:
     except BrokenPipeError:  # `harness ... | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
+    except Exception as error:  # noqa: BLE001  Python's own exit code 1 would mean that a gate failed
+        _print_unexpected(error, verbose)
+        code = EXIT_CELLS
     sys.exit(code if isinstance(code, int) else 0)
 
 
 def _bare_no_plugins(arguments: list[str]) -> list[str]:
     """`--no-plugins SUITE` must not take the suite for its value: the option is bare or has "="."""
     return ["--no-plugins=all" if argument == "--no-plugins" else argument for argument in arguments]
+
+
+def _print_unexpected(error: Exception, verbose: bool) -> None:
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    click.echo(f"unexpected {type(error).__name__}: {error} ({frame.filename}:{frame.lineno}); a bug in harness "
+               "or in a plugin, -v shows the traceback", err=True)
+    if verbose:
+        click.echo("".join(traceback.format_exception(error)), err=True)
 
 
 def _print_error(error: HandledError, verbose: bool) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import signal
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
@@ -80,10 +81,18 @@ def _outcome(future: Future[list[CellResult]], group: Group, timeout: float | No
         limit = f"not finished within {timeout:g} s" if timeout else "timed out"
         return group.failed("TimeoutError", f"{limit}; `timeout` in the suite's [executor] sets the limit")
     except ProcessExpired as error:
-        return group.failed("ProcessExpired", f"the worker process died with exit code {error.exitcode}"
-                            f"{' (killed: out of memory?)' if error.exitcode == -9 else ''}")
+        return group.failed("ProcessExpired", f"the worker process died: {_death(error.exitcode)}")
     except Exception as error:  # noqa: BLE001  e.g. a group or a result that can not be pickled
         return group.failed(type(error).__name__, str(error))
+
+
+def _death(exit_code: int) -> str:
+    """In words; a negative exit code is the signal that killed the process."""
+    try:
+        name = signal.Signals(-exit_code).name
+    except ValueError:
+        return f"exit code {exit_code}"
+    return name + (" (out of memory?)" if name == "SIGKILL" else "")
 
 
 # --- in the worker process -------------------------------------------------------------------------------------------

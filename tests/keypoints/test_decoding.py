@@ -51,7 +51,8 @@ def reference(name, heatmap, sigma):
             mixed = (logs[y + 1, x + 1] - logs[y + 1, x - 1] - logs[y - 1, x + 1] + logs[y - 1, x - 1]) / 4
             hessian = [[(logs[y, x + 2] - 2 * logs[y, x] + logs[y, x - 2]) / 4, mixed],
                        [mixed, (logs[y + 2, x] - 2 * logs[y, x] + logs[y - 2, x]) / 4]]
-            offset = np.clip(-np.linalg.solve(hessian, slope), -1, 1)
+            if hessian[0][0] < 0 and np.linalg.det(hessian) > 1e-4:
+                offset = np.clip(-np.linalg.solve(hessian, slope), -1, 1)
     return np.array([x, y]) + offset
 
 

@@ -1,10 +1,9 @@
-"""A plugin for the tests of runs: colored squares, and parts that misbehave on request. Installed by the fixture `lab`."""
+"""A plugin for the tests of runs: colored squares, and parts that misbehave on request. The fixture `lab` has it."""
 
 import ctypes
 import os
 import signal
 import time
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -20,6 +19,7 @@ from harness.api import (
     ReporterSpec,
     SaliencySpec,
     Scalar,
+    SuitePath,
     Summary,
     Table,
     Unreadable,
@@ -84,7 +84,7 @@ class OddParams(Params):
 
     how: Literal["raise", "rows", "exit", "segfault", "sleep", "kill", "interrupt", "summarize"]
     """Which way it misbehaves."""
-    once: Path | None = None
+    once: SuitePath | None = None
     """Misbehave only while this file does not exist; it is made then."""
 
 
@@ -170,7 +170,7 @@ class Narrow(Noise):
 class LogParams(Params):
     """Where runs are noted."""
 
-    log: Path
+    log: SuitePath
     """A line for each run of the session: the number of samples."""
 
 

@@ -60,7 +60,7 @@ def test_the_same_folder_is_measured_again_from_the_cache(lab):
 @pytest.mark.parametrize(("change", "passes"), [
     (('use = "lab-colors"', 'use = "lab-colors"\nseed = 1'), 12),
     (('use = "lab-colors"', 'use = "lab-colors"\ncount = 6'), 6),
-    (('use = "lab-colors"', 'use = "lab-colors"\ntransforms = [{ name = "blur", sigma = 1.0 }]'), 12),
+    (('use = "lab-colors"', 'use = "lab-colors"\ntransforms = [{ kind = "blur", sigma = 1.0 }]'), 12),
     (("range = [0.0, 1.0]", "range = [-1.0, 1.0]"), 12),
     (('name = "lab"', 'name = "lab"\nseed = 3'), 0),
     (("k = [1, 2]", "k = [1]"), 0),
