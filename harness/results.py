@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+import math
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 
 class Record(BaseModel):
@@ -14,10 +15,18 @@ class Record(BaseModel):
                               ser_json_inf_nan="null", json_schema_serialization_defaults_required=True)
 
 
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None
+
+
+Number = Annotated[float | None, AfterValidator(_finite)]
+"""JSON has neither NaN nor infinity: both are null, in memory as in the file, so that no comparison is lost on them."""
+
+
 class MetricResult(Record):
     """One number with its interval."""
 
-    value: float | None
+    value: Number
     """None when nothing could be evaluated."""
     ci: tuple[float, float] | None = None
     """95 % interval: seeded bootstrap over samples, Wilson at 0 and 1."""
@@ -30,13 +39,15 @@ class MetricResult(Record):
     """Which of the published definitions; numbers of different conventions are never compared."""
     unit: str = "fraction"
     """"fraction" is a share of 1."""
+    detail: bool = False
+    """One of many parts (a keypoint, a class): tables leave it out."""
 
 
 class CurveResult(Record):
     """One curve of a metric."""
 
-    x: list[float]
-    y: list[float]
+    x: list[Number]
+    y: list[Number]
     x_label: str
     y_label: str
 
@@ -146,7 +157,7 @@ class GateResult(Record):
     expression: str
     """The condition in words."""
     passed: bool
-    value: float | None = None
+    value: Number = None
     cells: list[str] = []
     """Keys of the ok cells it matched."""
     reason: str | None = None

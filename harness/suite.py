@@ -46,7 +46,9 @@ def _requirement(pin: str) -> str:
 
 
 Pin = Annotated[str, AfterValidator(_requirement)]
-OneOrMore = Annotated[tuple[Annotated[int, Field(gt=0)], ...], BeforeValidator(_as_list)]
+Positive = Annotated[int, Field(gt=0)]
+OneOrMore = Annotated[tuple[Positive, ...], Field(min_length=1),
+                      BeforeValidator(_as_list, json_schema_input_type=Positive | tuple[Positive, ...])]
 Names = tuple[str, ...]
 
 

@@ -123,10 +123,11 @@ def _table(title: str, *columns: Any) -> Table:
 
 
 def _quality_table(title: str, cells: Sequence[CellResult]) -> Table:
-    metrics = list(dict.fromkeys(name for cell in cells for name in cell.metrics))
+    metrics = {name: _with_unit(name, metric) for cell in cells for name, metric in cell.metrics.items()
+               if not metric.detail}
     names = _short_names(cells)
     if len(metrics) <= _MOST_COLUMNS:
-        table = _table(title, "", *_right(*metrics))
+        table = _table(title, "", *_right(*metrics.values()))
         for cell, name in zip(cells, names, strict=True):
             table.add_row(escape(name), *(_metric(cell, metric) for metric in metrics))
         return table
@@ -135,8 +136,8 @@ def _quality_table(title: str, cells: Sequence[CellResult]) -> Table:
     for start in range(0, len(cells), _MOST_COLUMNS):
         chosen = cells[start : start + _MOST_COLUMNS]
         table = _table(title, "", *_right(*names[start : start + _MOST_COLUMNS]))
-        for metric in metrics:
-            table.add_row(escape(metric), *(_metric(cell, metric) for cell in chosen))
+        for metric, label in metrics.items():
+            table.add_row(escape(label), *(_metric(cell, metric) for cell in chosen))
         grid.add_row(table)
     return grid
 
@@ -164,6 +165,10 @@ def _metric(cell: CellResult, name: str) -> str | Text:
         return _status(cell)
     metric = cell.metrics.get(name)
     return _value(metric) if metric is not None else ""
+
+
+def _with_unit(name: str, metric: MetricResult) -> str:
+    return name if metric.unit == "fraction" else f"{name} ({metric.unit})"
 
 
 def _value(metric: MetricResult) -> str:

@@ -73,7 +73,7 @@ def test_a_metric_that_is_missing_fails_with_a_suggestion():
 
 def test_one_cell_without_the_metric_fails_the_gate():
     result = evaluate(gate(min=0), [cell("a", pck=1.0), cell("b", iou=1.0)], None)
-    assert (result.passed, result.reason) == (False, 'b has no value "pck"; did you mean "pck"?')
+    assert (result.passed, result.reason) == (False, 'b has no value "pck"')
 
 
 @pytest.mark.parametrize("value", [None, math.nan])

@@ -46,7 +46,7 @@ class ColorsParams(Params):
 
 
 class Colors:
-    """8x8 images in which the channel index % 3 is brightest, but for every fifth, which is a shade too dark."""
+    """8x8 images in which the channel index % 3 is brightest, but for every fifth, where it is the next one."""
 
     def __init__(self, params):
         self.params = params
@@ -75,7 +75,7 @@ class Colors:
 
     def _image(self, index):
         image = np.random.default_rng([self.params.seed, index]).integers(60, 120, (8, 8, 3), dtype=np.uint8)
-        image[:, :, index % 3] += 0 if index % 5 == 4 else 90
+        image[:, :, (index + (index % 5 == 4)) % 3] += 90
         return image
 
 

@@ -11,7 +11,6 @@ SMALL = {"train_count": 24, "val_count": 6, "test_count": 30, "epochs": 2, "batc
 @pytest.fixture(scope="session")
 def keypoints_host():
     import harness_keypoints
-
     from harness.host import Host
 
     return Host.of(harness_keypoints)

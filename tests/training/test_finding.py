@@ -4,11 +4,11 @@ import json
 from pathlib import Path
 
 import pytest
-from harness_keypoints.params import HeatmapNetParams, RegressionNetParams
 
 from harness import exports
 from harness.contracts import ModelRequest
 from harness.errors import ModelFileError
+from harness_keypoints.params import HeatmapNetParams, RegressionNetParams
 
 SHIPPED = Path(__file__).parents[2] / "exports"
 

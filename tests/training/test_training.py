@@ -143,5 +143,5 @@ def test_the_best_weights_are_those_of_the_best_epoch(keypoints_host, make_job, 
     train(keypoints_host, make_job(tmp_path / "short", epochs=record.best_epoch, lr=0.02))
     last = tensors(tmp_path / "short" / "last.safetensors")
     best = tensors(tmp_path / "long" / "best.safetensors")
-    assert_same_tensors({name.removeprefix("model."): value for name, value in last.items() if name.startswith("model.")},
-                        best)
+    weights = {name.removeprefix("model."): value for name, value in last.items() if name.startswith("model.")}
+    assert_same_tensors(weights, best)
