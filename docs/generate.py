@@ -1,7 +1,7 @@
 """Rewrites what the pages quote from the code: command help, keys of a suite, parameters of plugins, result records.
 
 A page marks such a place with `<!-- KIND ARGUMENT -->` and `<!-- end -->`. Run `python docs/generate.py` after a
-change of the code; the tests fail while a page is out of date. Also writes results.schema.json.
+change of the code; the tests fail while a page is out of date.
 
     <!-- help -->                              the help of every command
     <!-- fields package.module:Model -->       the fields of a pydantic model
@@ -11,7 +11,6 @@ change of the code; the tests fail while a page is out of date. Also writes resu
 from __future__ import annotations
 
 import importlib
-import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -106,15 +105,7 @@ def _array_type(field: dict[str, Any], definitions: dict[str, Any]) -> str:
     return f"list of {_type(field.get('items', {}), definitions)}"
 
 
-def results_schema() -> str:
-    """The JSON Schema of results.json; every key is required, because a run writes all of them."""
-    from harness.results import Results
-
-    return json.dumps(Results.model_json_schema(mode="serialization"), indent=1) + "\n"
-
-
 def main() -> None:
-    (DOCS / "results.schema.json").write_text(results_schema(), "utf-8")
     for path in sorted(DOCS.glob("*.md")):
         path.write_text(rewritten(path.read_text("utf-8")), "utf-8")
 

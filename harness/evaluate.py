@@ -84,6 +84,6 @@ def _summarized(name: str, spec: MetricSpec, metric: Metric, rows: Table,
     return {
         name + suffix: MetricResult(value=scalar.value, ci=bounds.get(suffix), n=scalar.n, n_invalid=scalar.n_invalid,
                                     higher_is_better=scalar.higher_is_better, convention=scalar.convention,
-                                    unit=scalar.unit)
+                                    unit=scalar.unit, detail=scalar.detail)
         for suffix, scalar in metric.summarize(rows).scalars.items()
     }

@@ -81,7 +81,7 @@ def of_timing(cell: Cell, file: ModelFile) -> dict[str, Any]:
         raise ValueError(f"{cell.key} is no latency cell")
     return {"model": of_model(file), "precision": cell.precision, "backend": of_backend(cell.backend),
             "scenario": _of_plugin(cell.latency.spec, cell.latency.params), "batch": cell.latency.batch,
-            "threads": cell.latency.threads}
+            "threads": cell.latency.threads, "seed": cell.seed, "harness": _sources("harness")}
 
 
 def _of_plugin(spec: Spec, params: Any) -> dict[str, Any]:
@@ -95,7 +95,10 @@ def _sources(package: str) -> str:
     """Hash over the Python files of a top-level package or module; its version alone would miss edits in place."""
     if package == "harness":
         return __version__ + _hash_files(Path(__file__).parent)
-    spec = importlib.util.find_spec(package)
+    try:
+        spec = importlib.util.find_spec(package)
+    except ValueError:  # a script, or a module made at run time
+        return ""
     if spec is None or spec.origin is None:
         return ""
     origin = Path(spec.origin)

@@ -13,7 +13,7 @@ from harness import environment, gates
 from harness.cache import Cache, default_folder
 from harness.contracts import Executor, ExecutorSpec, Progress, RunContext
 from harness.errors import EXIT_CELLS, EXIT_GATE, EXIT_OK, EXIT_PLUGIN, HandledError, PluginError, UsageError
-from harness.host import Host, create
+from harness.host import Host, create, default_params
 from harness.plan import Plan, count_samples, make_plan
 from harness.results import CellResult, PluginResult, Results
 from harness.rundir import RunDirectory, new_directory, read_results, unfinished_directory
@@ -114,7 +114,7 @@ def _executor(suite: Suite, host: Host, name: str | None) -> _SafeExecutor:
     entry = suite.executor
     if entry is None or (name is not None and name != entry.spec.name):
         spec = _executor_spec(host, name or DEFAULT_EXECUTOR)
-        entry = ExecutorEntry(spec.name, spec, spec.params())
+        entry = ExecutorEntry(spec.name, spec, default_params(spec))
     return _SafeExecutor(entry.spec, create(entry.spec, entry.params))
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import os
 import sys
 import traceback
 from collections.abc import Sequence
@@ -44,6 +43,15 @@ class LazyGroup(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl([*COMMANDS.items()])
 
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:  # `harness ... | head`; click itself would exit with 1, as if a gate had failed
+            from harness.cli.options import stop_writing
+
+            stop_writing()
+            return 0
+
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
         from harness.errors import did_you_mean
 
@@ -80,9 +88,6 @@ def main(args: Sequence[str] | None = None) -> None:
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted", err=True)
         code = EXIT_INTERRUPTED
-    except BrokenPipeError:  # `harness ... | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 0
     except Exception as error:  # noqa: BLE001  Python's own exit code 1 would mean that a gate failed
         _print_unexpected(error, verbose)
         code = EXIT_CELLS

@@ -66,7 +66,7 @@ def test_a_line_cut_off_anywhere_is_left_out_and_ended(directory):
         directory.append(cell("b"))
     whole = (directory.path / CELLS).read_bytes()
     first = whole.index(b"\n") + 1
-    for cut in range(first + 1, len(whole) - 1):
+    for cut in range(first + 1, len(whole) - 1, 5):
         (directory.path / CELLS).write_bytes(whole[:cut])
         assert [found.key for found in directory.cells()] == ["a"]
     with directory.started():

@@ -164,4 +164,5 @@ def lab(tmp_path: Path, tmp_plugin: Any, monkeypatch: pytest.MonkeyPatch) -> Lab
     monkeypatch.delenv("LAB_HOOKS_RAISE", raising=False)
     folder = tmp_path / "lab"
     folder.mkdir()
-    return Lab(folder, {**installed.environment, "NO_COLOR": "1", "HARNESS_CACHE_DIR": str(tmp_path / "cache")})
+    return Lab(folder, {**installed.environment, "NO_COLOR": "1", "LAB_EXPENDABLE": "1",
+                        "HARNESS_CACHE_DIR": str(tmp_path / "cache")})

@@ -1,5 +1,7 @@
 """Whatever is wrong with a cell is one clear line and a result; the other cells are measured all the same."""
 
+import json
+
 import pytest
 from onnx import TensorProto, helper
 
@@ -216,6 +218,25 @@ def test_an_executor_that_forgets_a_cell(lab):
     outcome, cell = bad_metric(lab, "raise", executor="lab-forgetful")
     assert_failed(outcome, cell, "PluginError", "lab-forgetful", code=4)
     assert len(lab.lines()) == 2
+
+
+def test_an_executor_that_raises(lab):
+    outcome, cell = bad_metric(lab, "raise", executor="lab-stumbling")
+    assert_failed(outcome, cell, "PluginError", "lab-stumbling", "ConnectionError: the cluster is gone", code=4)
+
+
+def test_a_dataset_that_drops_samples_in_silence(lab):
+    outcome, cell = bad_dataset(lab, 'use = "lab-colors"\nfails = "short"')
+    assert_failed(outcome, cell, "PluginError", '"bad"', "11 samples", "12", code=4)
+
+
+@pytest.mark.parametrize("executor", ["inline", "local"])
+def test_what_a_plugin_prints_does_not_mix_with_the_results(lab, executor):
+    text = lab.suite + METRIC.format(how="print")
+    done = lab.call(text, "--executor", executor, "--format", "json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["cells"][0]["status"] == "ok"
+    assert "noise" in done.stderr
 
 
 def test_cuda_where_there_is_none_is_skipped_with_the_reason(lab):

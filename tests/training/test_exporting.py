@@ -15,7 +15,6 @@ from harness.evaluate import run_batches  # noqa: E402
 from harness.export import ExportError, check_parity, export, torch_outputs  # noqa: E402
 from harness.exports import load_export, sha256  # noqa: E402
 from harness.onnx.metadata import read_card  # noqa: E402
-from harness.onnx.session import open_session  # noqa: E402
 from harness.table import Table  # noqa: E402
 from harness.train import create_model, load_split  # noqa: E402
 
@@ -90,24 +89,6 @@ def test_golden_outputs_are_those_of_torch(exported, network):
     expected = torch_outputs(network[0], golden.dense("input.image"), ("keypoints", "scores", "heatmaps"))
     for name, values in expected.items():
         np.testing.assert_allclose(golden.dense(f"output.{name}"), values, atol=1e-5)
-
-
-def test_another_decoder_is_exported_from_the_same_weights(keypoints_host, trained, tmp_path, network):
-    record = export(keypoints_host, trained, tmp_path, id_="plain", changes={"decoder": "argmax"})
-    assert record.id == "plain"
-    assert record.params["decoder"] == "argmax"
-    outputs = run_batches(tmp_path / "plain" / "model.fp32.onnx", network[1], 16)
-    steps = (outputs["keypoints"] - 0.5) / 2
-    np.testing.assert_array_equal(steps, np.round(steps))
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["plain"], "no scratch files are left"
-
-
-@pytest.mark.parametrize("decoder", ["quarter-offset", "dark"])
-def test_every_decoder_exports(keypoints_host, trained, tmp_path, decoder):
-    record = export(keypoints_host, trained, tmp_path, changes={"decoder": decoder})
-    session = open_session(tmp_path / "heatmapnet" / "model.fp32.onnx")
-    assert session.run({"image": np.zeros((5, 1, 128, 128), np.float32)})["keypoints"].shape == (5, 5, 2)
-    assert record.params["decoder"] == decoder
 
 
 def test_a_graph_that_differs_is_not_exported(exported, network):

@@ -1,10 +1,17 @@
 """`harness train` and `harness export` on the command line."""
 
 import json
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 pytest.importorskip("torch")
+
+from harness.cli.train import EpochLines
+from harness.evaluate import run_batches
+from harness.table import Table
+from harness.train import Trainer
 
 SUITE = """
 [suite]
@@ -51,6 +58,10 @@ def test_export_with_another_param(cli, suite, trained):
     outcome = cli("export", trained, "--output", suite.parent, "--id", "plain", "--set", "decoder=argmax")
     assert outcome.code == 0, outcome.text
     assert json.loads((suite.parent / "plain" / "export.json").read_text())["params"]["decoder"] == "argmax"
+    inputs = Table.load(suite.parent / "plain" / "golden.npz").dense("input.image")
+    positions = run_batches(suite.parent / "plain" / "model.fp32.onnx", inputs, 4)["keypoints"]
+    steps = (positions - 0.5) / 2
+    np.testing.assert_array_equal(steps, np.round(steps))
     outcome = cli("export", trained, "--output", suite.parent, "--set", "decoder")
     assert outcome.code == 2
     assert "must be KEY=VALUE" in outcome.err
@@ -70,3 +81,29 @@ def test_a_suite_without_a_trainable_model(cli, tmp_path, centroid_model):
     outcome = cli("train", path)
     assert outcome.code == 2
     assert "declares no model that can be trained" in outcome.err
+
+
+def test_an_interrupted_training_says_how_to_go_on(cli, suite, monkeypatch):
+    def interrupt(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Trainer, "_train_epoch", interrupt)
+    outcome = cli("train", suite, "--only", "coordinates")
+    assert outcome.code == 130
+    assert "--resume goes on from there" in outcome.err
+    assert (suite.parent / "checkpoints" / "coordinates" / "last.safetensors").is_file()
+    assert not (suite.parent / "exports").exists()
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_a_bar_only_on_a_terminal(capsys, monkeypatch, terminal):
+    import sys
+
+    job = SimpleNamespace(id="m", recipe=SimpleNamespace(epochs=2))
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal)
+    with EpochLines(job) as lines:
+        for done in range(1, 4):
+            lines.batch(1, done, 3)
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert ("m epoch 1/2" in captured.err) == terminal
