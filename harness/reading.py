@@ -342,8 +342,8 @@ def _metric_problem(metric: MetricEntry, task: str, bench: Bench) -> str | None:
         return f'"{metric.id}" judges saliency maps: it belongs into [[explain]]'
     needed = spec.requires & {"boxes", "mask"}
     for dataset in bench.datasets:
-        if needed and not needed & dataset.spec.provides:
-            return f'"{metric.id}" needs {one_of(needed)}, dataset "{dataset.id}" has {one_of(dataset.spec.provides)}'
+        if needed and not needed & dataset.provides:
+            return f'"{metric.id}" needs {one_of(needed)}, dataset "{dataset.id}" has {one_of(dataset.provides)}'
     return None
 
 

@@ -189,6 +189,12 @@ class DatasetEntry:
     params: Params
     transforms: tuple[Transform, ...] = ()
 
+    @property
+    def provides(self) -> frozenset[str]:
+        """What targets carry beside the task's own; the params may know better than the declaration."""
+        provided: frozenset[str] = getattr(self.params, "provides", self.spec.provides)
+        return provided
+
 
 @dataclass(frozen=True, slots=True)
 class ModelEntry:
