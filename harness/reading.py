@@ -246,8 +246,9 @@ class _Reader:
             saliency = self._references(table.saliency, self.saliency, (*path, "saliency"), "saliency",
                                         self._default(SaliencySpec, SaliencyEntry))
             target = table.target
+        batch_size = None if table.batch_size == "auto" else table.batch_size
         bench = Bench(where=path, models=models, datasets=datasets, metrics=metrics, precisions=table.precisions,
-                      backends=backends, batch_size=table.batch_size, include=table.include, exclude=table.exclude,
+                      backends=backends, batch_size=batch_size, include=table.include, exclude=table.exclude,
                       latency=latency, saliency=saliency, target=target)
         self._check_tasks(bench, table)
         return bench if len(self.source.problems) == before else None

@@ -23,6 +23,7 @@ from harness.errors import CellError, MissingDependency, UsageError, format_path
 from harness.host import Host, create
 from harness.params import Params
 from harness.prepared import Prepared
+from harness.preparing import prepare_split
 from harness.schedule import learning_rate
 from harness.table import Table
 from harness.trainable import Pretrained
@@ -88,9 +89,10 @@ def merge_recipe(model: Trainable, changes: Mapping[str, Any]) -> Recipe:
         raise UsageError(f"the training recipe is not valid: {_problems(error)}") from error
 
 
-def load_split(host: Host, recipe: Recipe, model: Trainable, split: str) -> Prepared:
+def load_split(host: Host, recipe: Recipe, model: Trainable, split: str, workers: int | None = None) -> Prepared:
     """The recipe's dataset, one of its splits train, val and test, at the model's input size."""
-    return Prepared.load(create(host.spec(DatasetSpec, recipe.dataset), split_params(host, recipe, split)), model.input)
+    spec = host.spec(DatasetSpec, recipe.dataset)
+    return prepare_split(spec, split_params(host, recipe, split), model.input, workers=workers)
 
 
 def split_params(host: Host, recipe: Recipe, split: str) -> Params:
@@ -108,14 +110,16 @@ def validated(spec: Spec, values: Mapping[str, Any]) -> Params:
         raise UsageError(f'these are no params of the {spec.role} "{spec.name}": {_problems(error)}') from error
 
 
-def train(host: Host, job: Job, *, resume: bool = False, progress: Progress | None = None) -> TrainingRecord:
+def train(host: Host, job: Job, *, resume: bool = False, progress: Progress | None = None,
+          workers: int | None = None) -> TrainingRecord:
     """Train one model and leave its checkpoints in `job.folder`.
 
     resume: continue an interrupted or shorter training of the same recipe, to the same result as without interruption.
+    workers: processes that prepare the data, by default one per core where it takes long.
     Raises TrainingError when the loss is not finite, UsageError when the checkpoint belongs to another recipe.
     """
     model = create_model(job.spec, job.params)
-    training, validation = (load_split(host, job.recipe, model, split) for split in ("train", "val"))
+    training, validation = (load_split(host, job.recipe, model, split, workers) for split in ("train", "val"))
     trainer = Trainer(model, job.recipe, job.record(), training, validation, job.folder)
     if resume and (job.folder / checkpoint.LAST).is_file():
         trainer.resume()
@@ -284,7 +288,7 @@ def make_optimizer(recipe: Recipe, module: nn.Module) -> torch.optim.Optimizer:
 
 
 def usable_device(name: str) -> str:
-    """The name itself; raises UsageError when torch has no such device here: nothing is trained elsewhere in silence."""
+    """The name itself; raises UsageError when torch has no such device here: never trained elsewhere in silence."""
     import torch
 
     if name == "cuda" and not torch.cuda.is_available():

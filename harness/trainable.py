@@ -68,7 +68,7 @@ class Pretrained(Protocol):
     """A Trainable whose training may start from given weights."""
 
     def initialize(self, module: nn.Module) -> None:
-        """Load them into a freshly built network, before its first epoch. Raises ModelFileError when they do not fit."""
+        """Load them into a network as it was built. Raises ModelFileError when they do not fit."""
 
 
 class Trainable(Protocol):

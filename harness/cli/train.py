@@ -26,10 +26,12 @@ if TYPE_CHECKING:
               help="Folder of exports, by default exports/ beside the suite; checkpoints go to checkpoints/ beside it.")
 @click.option("--epochs", type=click.IntRange(min=1), help="Overrides the recipes' number of epochs.")
 @click.option("--resume", is_flag=True, help="Continue interrupted or shorter trainings, to the same result.")
+@click.option("--workers", type=click.IntRange(min=1), help="Processes that prepare the training data, by default one "
+              "per core where it takes long.")
 @profile_option
 @no_plugins_option
 def command(suite: Path, only: tuple[str, ...], output: Path | None, epochs: int | None, resume: bool,
-            profile: str | None, no_plugins: tuple[str, ...]) -> int:
+            workers: int | None, profile: str | None, no_plugins: tuple[str, ...]) -> int:
     """Train the models of SUITE on their own training data, then export them.
 
     Each epoch leaves a checkpoint, so that nothing is lost when a training is interrupted.
@@ -43,7 +45,7 @@ def command(suite: Path, only: tuple[str, ...], output: Path | None, epochs: int
     for job in [_job(entry, output, epochs) for entry in _chosen(read_suite, only)]:
         try:
             with EpochLines(job) as lines:
-                train(host, job, resume=resume, progress=lines)
+                train(host, job, resume=resume, progress=lines, workers=workers)
         except KeyboardInterrupt:
             click.echo(f"interrupted; {job.folder} holds the last checkpoint, --resume goes on from there", err=True)
             return EXIT_INTERRUPTED

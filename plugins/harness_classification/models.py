@@ -46,7 +46,7 @@ class _Classifier:
         if self.params.weights is not None:
             load_weights(module, self.params.weights)
 
-    def encode(self, targets: Sequence[Target], fits: Sequence[Fit]) -> Mapping[str, Tensor]:
+    def encode(self, targets: Sequence[Target], fits: Sequence[Fit]) -> Mapping[str, Tensor]:  # noqa: ARG002
         """classes: (N,) int64 class indices."""
         return {"classes": torch.tensor([self._class_index(target) for target in targets])}
 

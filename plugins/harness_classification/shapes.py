@@ -19,11 +19,12 @@ _HOLE = 0.55
 
 
 def inside(shape: str, u: Floats, v: Floats) -> Mask:
-    """Which of the points (u, v), v down, belong to a shape inside the unit circle; raises KeyError for another name."""
+    """Which of the points (u, v), v down, belong to a shape in the unit circle; raises KeyError for another name."""
     return _TESTS[shape](u, v)
 
 
-def coverage(shape: str, size: int, center: tuple[float, float], radius: float, turn: float, samples: int = 4) -> Floats:
+def coverage(shape: str, size: int, center: tuple[float, float], radius: float, turn: float,
+             samples: int = 4) -> Floats:
     """(size, size) share of each pixel that a shape covers, from samples x samples points in each.
 
     center: x, y in pixels; radius: of the circumscribed circle in pixels; turn: in radians.

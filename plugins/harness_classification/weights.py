@@ -30,8 +30,8 @@ def load_weights(module: nn.Module, path: Path) -> None:
     if missing or unexpected or reshaped:
         listed = "; ".join(filter(None, [_listed("missing", missing), _listed("unexpected", unexpected),
                                          _listed("of another shape", reshaped)]))
-        raise ModelFileError(f"{path}: the weights of another network: {listed}; correct depth, width, batch_norm, size "
-                             "or the number of labels, or name another file in `weights`")
+        raise ModelFileError(f"{path}: the weights of another network: {listed}; correct depth, width, batch_norm or "
+                             "the number of labels, or name another file in `weights`")
     module.load_state_dict({**expected, **state})
 
 
