@@ -57,7 +57,7 @@ class Foreground:
         back, front = _colors(rng, params.contrast)
         picture = _surface(rng, params.size, back)
         for _ in range(rng.integers(params.clutter[0], params.clutter[1] + 1)):
-            picture = _fragment(rng, picture)
+            _fragment(rng, picture)
         picture = _over(picture, _surface(rng, params.size, front), covered)
         picture += rng.uniform(*params.noise) * rng.standard_normal(picture.shape)
         mask = covered >= 0.5
@@ -76,7 +76,7 @@ def _colors(rng: np.random.Generator, contrast: float) -> tuple[Floats, Floats]:
 def _surface(rng: np.random.Generator, size: int, color: Floats) -> Floats:
     """(size, size, 3) a color with a texture: stripes, checks or blotches in a shade of it."""
     pattern = (_stripes, _checks, _blotches)[rng.integers(3)](rng, size)
-    shade = rng.uniform(-35, 35, 3)
+    shade = rng.uniform(-20, 20, 3)
     return color + pattern[:, :, None] * shade
 
 
@@ -101,18 +101,19 @@ def _phase(rng: np.random.Generator, size: int) -> Floats:
     return np.asarray(across[None, :] + down[:, None] + rng.uniform(0, 2 * np.pi))
 
 
-def _fragment(rng: np.random.Generator, picture: Floats) -> Floats:
-    """A short bar or a dot in a random color, drawn over the picture: far smaller than the smallest shape."""
+def _fragment(rng: np.random.Generator, picture: Floats) -> None:
+    """Draw a short bar or a dot in a random color over the picture: far smaller than the smallest shape."""
     size = len(picture)
     start = rng.uniform(0, size, 2)
-    end = start + rng.normal(0, size / 16, 2)
-    along = end - start
-    steps = np.arange(size)
-    x, y = steps[None, :] - start[0], steps[:, None] - start[1]
+    end = np.clip(start + rng.normal(0, size / 16, 2), 0, size)
+    half, color = rng.uniform(0.7, size / 32), rng.uniform(0, 255, 3)
+    low, high = np.minimum(start, end) - half - 1, np.maximum(start, end) + half + 2
+    columns, rows = (slice(max(0, int(a)), int(b)) for a, b in zip(low, high, strict=True))
+    steps, along = np.arange(size), end - start
+    x, y = steps[columns][None, :] - start[0], steps[rows][:, None] - start[1]
     share = np.clip((x * along[0] + y * along[1]) / max(float(along @ along), 1e-12), 0, 1)
-    distance = np.hypot(x - share * along[0], y - share * along[1])
-    covered = np.clip(rng.uniform(0.7, size / 32) + 0.5 - distance, 0, 1)
-    return _over(picture, np.broadcast_to(rng.uniform(0, 255, 3), picture.shape), covered)
+    covered = np.clip(half + 0.5 - np.hypot(x - share * along[0], y - share * along[1]), 0, 1)
+    picture[rows, columns] = _over(picture[rows, columns], color, covered)
 
 
 def _over(below: Floats, above: Floats, covered: Floats) -> Floats:

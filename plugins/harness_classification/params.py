@@ -40,11 +40,11 @@ class ForegroundParams(Params):
     """Height and width of the image in pixels."""
     scale: tuple[Fraction, Fraction] = (0.3, 0.55)
     """Diameter of the shape's circumscribed circle as a fraction of the image."""
-    clutter: tuple[Annotated[int, Field(ge=0, le=200)], Annotated[int, Field(ge=0, le=200)]] = (8, 20)
+    clutter: tuple[Annotated[int, Field(ge=0, le=200)], Annotated[int, Field(ge=0, le=200)]] = (4, 12)
     """Number of bars and dots behind the shape."""
-    contrast: float = Field(40.0, ge=0, le=90)
+    contrast: float = Field(55.0, ge=0, le=90)
     """Least distance of the colors of shape and background, in gray levels for each channel (root mean square)."""
-    noise: tuple[Level, Level] = (0.0, 16.0)
+    noise: tuple[Level, Level] = (0.0, 8.0)
     """Standard deviation of Gaussian noise in gray levels."""
 
     @model_validator(mode="after")
@@ -95,7 +95,7 @@ class ClassifierParams(Params):
 class CamCnnParams(ClassifierParams):
     """Parameters of the CAM-ready network."""
 
-    widths: Annotated[list[Positive], Field(min_length=1, max_length=5)] = [16, 32, 64, 128]
+    widths: Annotated[list[Positive], Field(min_length=1, max_length=5)] = [12, 24, 48, 96]
     """Channels of the stages; max pooling halves the image between two of them."""
 
 
