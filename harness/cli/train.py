@@ -82,12 +82,20 @@ def report(folder: Path, record: Any) -> None:
             click.echo(f"  {name:<24}{result.value:.4f}{unit}")
 
 
+def duration(seconds: float) -> str:
+    """90 -> "1:30", 3700 -> "1:01:40"."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
 class EpochLines:
     """A line on standard error for each epoch; on a terminal also a bar over the batches of the running epoch."""
 
     def __init__(self, job: Job) -> None:
         self.job = job
         self.bar: Any = None
+        self.seconds: list[float] = []
 
     def __enter__(self) -> Self:
         return self
@@ -100,7 +108,7 @@ class EpochLines:
         if not sys.stderr.isatty():
             return
         if self.bar is None:
-            label = f"{self.job.id} epoch {epoch}/{self.job.recipe.epochs}"
+            label = f"{self.job.id} epoch {epoch}"
             self.bar = click.progressbar(length=total, label=label, file=sys.stderr)
             self.bar.__enter__()
         self.bar.update(1)
@@ -108,8 +116,11 @@ class EpochLines:
             self._close()
 
     def epoch(self, row: Epoch, epochs: int) -> None:
+        self.seconds.append(row.seconds)
+        left = sum(self.seconds) / len(self.seconds) * (epochs - row.epoch)
+        eta = f"  ETA {duration(left)}" if left else ""
         click.echo(f"{self.job.id}: epoch {row.epoch}/{epochs}  train {row.train_loss:.3e}  validation "
-                   f"{row.val_loss:.3e}  {row.seconds:.1f} s", err=True)
+                   f"{row.val_loss:.3e}  {row.seconds:.1f} s{eta}", err=True)
 
     def _close(self) -> None:
         if self.bar is not None:

@@ -95,8 +95,8 @@ class ClassifierParams(Params):
 class CamCnnParams(ClassifierParams):
     """Parameters of the CAM-ready network."""
 
-    widths: Annotated[list[Positive], Field(min_length=1, max_length=5)] = [12, 24, 48, 96]
-    """Channels of the stages; max pooling halves the image between two of them."""
+    widths: Annotated[list[Positive], Field(min_length=1, max_length=5)] = [16, 32, 64]
+    """Channels of the stages; the first convolution halves the image, as does max pooling between two stages."""
 
 
 class VggParams(ClassifierParams):

@@ -65,7 +65,7 @@ def test_shapes(size):
     image = torch.rand(2, 3, size, size)
     modules = [CamCnn(6, (4, 8, 16)), Vgg(11, 6, (size, size), 0.05), ResNet(18, 6, 0.1)]
     assert [tuple(module.eval()(image).shape) for module in modules] == [(2, 6)] * 3
-    assert modules[0].features(image).shape == (2, 16, size // 4, size // 4)
+    assert modules[0].features(image).shape == (2, 16, size // 8, size // 8)
 
 
 def test_the_class_map_of_cam_cnn_adds_up_to_its_logits():

@@ -169,7 +169,7 @@ def test_the_export_names_the_layer_to_explain(classification_host, small_job, s
         model.graph.output.append(onnx.helper.make_tensor_value_info(CAM_LAYER, onnx.TensorProto.FLOAT, None))
         image = np.random.default_rng(0).random((2, 3, 32, 32), np.float32)
         logits, maps = ReferenceEvaluator(model).run(None, {"image": image})
-        assert maps.shape == (2, 8, 16, 16)
+        assert maps.shape == (2, 8, 8, 8)
         weights = load_file(folder / checkpoint.BEST)
         expected = maps.mean((2, 3)) @ weights["classifier.weight"].T + weights["classifier.bias"]
         np.testing.assert_allclose(logits, expected, atol=1e-5)
