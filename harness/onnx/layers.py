@@ -10,8 +10,8 @@ from harness.errors import ModelFileError
 if TYPE_CHECKING:
     import onnx
 
-ACTIVATIONS = frozenset({"Celu", "Clip", "Elu", "Gelu", "HardSigmoid", "HardSwish", "LeakyRelu", "Mish", "PRelu", "Relu",
-                         "Selu", "Sigmoid", "Softplus", "Swish", "ThresholdedRelu"})
+ACTIVATIONS = frozenset({"Celu", "Clip", "Elu", "Gelu", "HardSigmoid", "HardSwish", "LeakyRelu", "Mish", "PRelu",
+                         "Relu", "Selu", "Sigmoid", "Softplus", "Swish", "ThresholdedRelu"})
 """Operators whose output is an activation."""
 
 

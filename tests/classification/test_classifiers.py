@@ -6,12 +6,12 @@ import pytest
 torch = pytest.importorskip("torch")
 
 import torch.nn.functional as F  # noqa: E402
-from harness_classification.models import CamClassifier, ResNetClassifier, VggClassifier  # noqa: E402
-from harness_classification.nets import CamCnn, ResNet, StaticAveragePool, Vgg  # noqa: E402
-from harness_classification.params import SHAPES, CamCnnParams, ResNetParams, VggParams  # noqa: E402
 from safetensors.torch import save_file  # noqa: E402
 
 from harness.api import ClassificationTarget, KeypointsTarget, ModelFileError, TaskMismatch  # noqa: E402
+from harness_classification.models import CamClassifier, ResNetClassifier, VggClassifier  # noqa: E402
+from harness_classification.nets import CamCnn, ResNet, StaticAveragePool, Vgg  # noqa: E402
+from harness_classification.params import SHAPES, CamCnnParams, ResNetParams, VggParams  # noqa: E402
 
 NAMES = [str(index) for index in range(1000)]
 

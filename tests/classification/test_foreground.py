@@ -4,12 +4,13 @@ import hashlib
 
 import numpy as np
 import pytest
-from harness_classification.foreground import Foreground
-from harness_classification.params import SHAPES, ForegroundParams
-from harness_classification.shapes import coverage, inside
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
+
+from harness_classification.foreground import Foreground
+from harness_classification.params import SHAPES, ForegroundParams
+from harness_classification.shapes import coverage, inside
 
 AREAS = {  # of each shape in its unit circle, in closed form
     "disc": np.pi,

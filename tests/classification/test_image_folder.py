@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-from harness_classification.image_folder import ImageFolder
-from harness_classification.params import ImageFolderParams
 from PIL import Image
 
 from harness.errors import DataError
+from harness_classification.image_folder import ImageFolder
+from harness_classification.params import ImageFolderParams
 
 
 def write(path, value=0, size=(20, 30), dtype=np.uint8):

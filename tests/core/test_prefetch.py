@@ -28,9 +28,8 @@ def test_an_error_comes_after_the_items_before_it():
         raise OSError("sample three")
 
     seen = []
-    with pytest.raises(OSError, match="sample three"):  # noqa: PT012
-        for item in prefetched(failing()):
-            seen.append(item)
+    with pytest.raises(OSError, match="sample three"):
+        seen.extend(prefetched(failing()))
     assert seen == [1, 2]
     assert not alive()
 
@@ -80,7 +79,10 @@ def test_leaving_early_ends_the_thread_and_closes_the_source(taken):
 
 
 def test_an_interrupt_in_the_consumer_ends_the_thread():
-    with pytest.raises(KeyboardInterrupt):
+    def use():
         for _ in prefetched(itertools.count()):
             raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        use()
     assert not alive()

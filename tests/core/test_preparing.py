@@ -4,7 +4,6 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 import pytest
-from harness_classification.params import ForegroundParams, ImageFolderParams
 from PIL import Image
 
 from harness import prepared_cache, preparing
@@ -13,6 +12,7 @@ from harness.contracts import DatasetSpec
 from harness.errors import DataError
 from harness.preparing import prepare_split
 from harness.tasks import ClassificationTarget, KeypointsTarget
+from harness_classification.params import ForegroundParams, ImageFolderParams
 
 SIZE = InputSpec(size=(32, 48))
 

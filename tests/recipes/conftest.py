@@ -11,7 +11,6 @@ SMALL = {"train_count": 20, "val_count": 6, "test_count": 12, "epochs": 3, "batc
 @pytest.fixture(scope="session")
 def classification_host():
     import harness_classification
-
     from harness.host import Host
 
     return Host.of(harness_classification)

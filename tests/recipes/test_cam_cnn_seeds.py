@@ -4,9 +4,9 @@ import pytest
 
 pytest.importorskip("torch")
 
-from harness.contracts import ModelSpec  # noqa: E402
-from harness.export import export  # noqa: E402
-from harness.train import Job, create_model, merge_recipe, train  # noqa: E402
+from harness.contracts import ModelSpec
+from harness.export import export
+from harness.train import Job, create_model, merge_recipe, train
 
 pytestmark = pytest.mark.slow
 

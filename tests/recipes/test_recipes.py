@@ -44,8 +44,6 @@ def test_two_trainings_are_equal_bit_for_bit(classification_host, small_job, tmp
     for name in "ab":
         train(classification_host, small_job(tmp_path / name, **recipe))
     for file in (checkpoint.BEST, checkpoint.LAST):
-        weights = {name: value for name, value in load_file(tmp_path / "a" / file).items()}
-        assert weights
         assert same(tmp_path / "a" / file, tmp_path / "b" / file)
 
 
@@ -157,7 +155,7 @@ def test_the_export_names_the_layer_to_explain(classification_host, small_job, s
     folder = small_trained
     if name != "cam-cnn":
         folder = tmp_path / "checkpoints"
-        train(classification_host, small_job(folder, name=name, epochs=0, **({} if name == "vgg" else {})))
+        train(classification_host, small_job(folder, name=name, epochs=0))
     export(classification_host, folder, tmp_path / "exports", id_=name)
     path = tmp_path / "exports" / name / "model.fp32.onnx"
     assert card_of(path).cam_layer == CAM_LAYER
