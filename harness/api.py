@@ -63,11 +63,12 @@ from harness.tasks import (
     Target,
     Task,
 )
-from harness.trainable import Recipe, Trainable
+from harness.trainable import Pretrained, Recipe, Trainable
 
 if TYPE_CHECKING:
     from harness.geometry import Fit
     from harness.measure import closed_loop
+    from harness.onnx.models import read_labels
     from harness.onnx.providers import provider_problem, provider_versions
     from harness.onnx.session import open_session
     from harness.table import Ragged, Table
@@ -80,6 +81,7 @@ _LAZY = {
     "open_session": "harness.onnx.session",
     "provider_problem": "harness.onnx.providers",
     "provider_versions": "harness.onnx.providers",
+    "read_labels": "harness.onnx.models",
 }
 """Names whose modules need numpy, Pillow or onnxruntime: imported when a plugin first asks for them."""
 
@@ -126,6 +128,7 @@ __all__ = [
     "ModelSpec",
     "Params",
     "PluginError",
+    "Pretrained",
     "Progress",
     "Provider",
     "Ragged",
@@ -157,4 +160,5 @@ __all__ = [
     "open_session",
     "provider_problem",
     "provider_versions",
+    "read_labels",
 ]

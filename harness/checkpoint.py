@@ -57,14 +57,19 @@ class TrainingRecord(Record):
     producer: dict[str, str] = {}
 
     def same_run(self, other: TrainingRecord) -> list[str]:
-        """What differs between two runs apart from progress and length; empty when one can continue the other."""
+        """What differs between two runs apart from progress; empty when one can continue the other.
+
+        Without a schedule the length may differ, too.
+        """
         mine, theirs = (_flat(record) for record in (self, other))
         return [f"{key} = {mine.get(key)!r} in the checkpoint, {theirs.get(key)!r} now"
                 for key in sorted(mine.keys() | theirs.keys()) if mine.get(key) != theirs.get(key)]
 
 
 def _flat(record: TrainingRecord) -> dict[str, Any]:
-    ignored = ("epochs", "test_count", "metrics")
+    ignored = ["patience", "test_count", "metrics"]
+    if record.recipe.get("schedule", "constant") == "constant":
+        ignored += ["epochs", "steps", "warmup"]  # elsewhere the length decides the learning rate of every step
     recipe = {f"train.{key}": value for key, value in record.recipe.items() if key not in ignored}
     return {"model": record.model, **record.params, **recipe}
 

@@ -20,7 +20,7 @@ from harness import checkpoint, evaluate
 from harness.card import ModelCard
 from harness.checkpoint import TrainingRecord
 from harness.contracts import ModelSpec
-from harness.errors import CellError
+from harness.errors import CellError, ModelFileError
 from harness.exports import GOLDEN, PARITY, RECORD, SNAPSHOTS, DatasetRecord, ExportRecord, FileRecord, sha256
 from harness.host import Host
 from harness.table import Array, Table
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 OPSET = 18
 INPUT = "image"
+CAM_LAYER = "cam_layer"
+"""Name given to the tensor of an exported classifier that class activation methods explain."""
 _BATCHES = (1, 3, 8)
 _PARITY_SAMPLES = 24
 _GOLDEN_SAMPLES = 4
@@ -140,9 +142,21 @@ def to_onnx(predictor: nn.Module, model: Trainable, card: ModelCard) -> onnx.Mod
         raise ExportError("torch.onnx.export gave no program")
     proto: onnx.ModelProto = program.model_proto
     _strip(proto)
-    write_card(proto, card)
+    write_card(proto, card if card.cam_layer or card.task != "classification" else _named_cam_layer(proto, card))
     onnx.checker.check_model(proto, full_check=True)
     return proto
+
+
+def _named_cam_layer(proto: onnx.ModelProto, card: ModelCard) -> ModelCard:
+    """The card of a classifier with the layer to explain, which gets a name that no version of the exporter decides."""
+    from harness.onnx.layers import last_spatial_activation, rename
+
+    try:
+        found = last_spatial_activation(proto, "logits")
+    except ModelFileError:  # a classifier without a spatial activation can not be explained, but used
+        return card
+    rename(proto, found, CAM_LAYER)
+    return card.model_copy(update={"cam_layer": CAM_LAYER})
 
 
 def torch_outputs(predictor: nn.Module, inputs: Array, names: Sequence[str]) -> dict[str, Array]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.card import ModelCard
+from harness.card import InputSpec, ModelCard
 from harness.contracts import Backend, Dataset, ModelFile
 from harness.errors import BackendUnavailable, CellError, DataError, TaskMismatch
 from harness.geometry import Fit
@@ -52,6 +52,16 @@ def backend_of(cell: Cell) -> Backend:
 def available_threads() -> int:
     """Cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def automatic_batch(spec: InputSpec, device: str) -> int:
+    """Samples per forward pass: as many as have some 16 MB of input, at most 16 on a CPU, where more gain nothing.
+
+    device: "cpu", or that of an accelerator, which takes four times as many.
+    """
+    values = spec.size[0] * spec.size[1] * spec.channels
+    factor = 1 if device == "cpu" else 4
+    return max(1, min(16 * factor, factor * 2**22 // values))
 
 
 @dataclass(slots=True)

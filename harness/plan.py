@@ -40,7 +40,10 @@ class LatencySetting:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cell:
-    """What is measured together: one result. samples: of the dataset, None when it could not be opened."""
+    """What is measured together: one result.
+
+    samples: of the dataset, None when it could not be opened; batch_size: None when the model's input decides.
+    """
 
     kind: Kind
     model: ModelEntry
@@ -52,7 +55,7 @@ class Cell:
     saliency: SaliencyEntry | None = None
     target: str | None = None
     latency: LatencySetting | None = None
-    batch_size: int = 1
+    batch_size: int | None = None
     samples: int | None = None
 
     @property

@@ -52,6 +52,13 @@ class Prepared:
             raise DataError(f"the dataset {type(dataset).__name__} has no samples")
         return cls(np.stack(pixels), targets, fits, ids, spec)
 
+    @classmethod
+    def concat(cls, parts: Sequence[Prepared]) -> Prepared:
+        """All samples of all parts, which share one InputSpec."""
+        return cls(np.concatenate([part.pixels for part in parts]), [each for part in parts for each in part.targets],
+                   [each for part in parts for each in part.fits], [each for part in parts for each in part.ids],
+                   parts[0].input)
+
     def __len__(self) -> int:
         return len(self.pixels)
 

@@ -8,18 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from typing import ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from harness import identity
 from harness.cache import IDS, Cache
 from harness.card import ModelCard
 from harness.contracts import Batch, Dataset, Metric, ModelFile, Progress, SaliencyGenerator, Samples, Unreadable
 from harness.errors import CellError, DataError, PluginError, TaskMismatch
-from harness.geometry import prepare
+from harness.geometry import Fit, prepare
 from harness.host import blame, create
-from harness.opened import OpenedModel, available_threads, open_dataset, open_model
+from harness.opened import OpenedModel, automatic_batch, available_threads, open_dataset, open_model
 from harness.plan import Cell
+from harness.prefetch import prefetched
 from harness.results import CurveResult, MetricResult
 from harness.stats import intervals, stable_seed
 from harness.suite import MetricEntry
@@ -125,16 +128,17 @@ def _measure(cell: Cell, dataset: Dataset, file: ModelFile, missing: Sequence[Me
 
 def _collect(cell: Cell, dataset: Dataset, missing: Sequence[MetricEntry], origin: _Replay | _Live,
              progress: Progress) -> Quality:
-    """Every batch through every metric."""
+    """Every batch through every metric; the next one is read and prepared meanwhile."""
     metrics: dict[str, Metric] = {entry.id: create(entry.spec, entry.params) for entry in missing}
     rows: dict[str, list[Table]] = {entry.id: [] for entry in missing}
     predictions: list[Table] = []
     unreadable: list[Unreadable] = []
     done, total = 0, len(dataset)
-    for batch in _batches(cell, dataset):
+    for loaded in prefetched(_load(cell, dataset, origin.card, origin.prepares)):
+        batch = loaded.batch
         unreadable += batch.unreadable
         if batch.ids:
-            samples = origin.samples(batch)
+            samples = origin.samples(loaded)
             for entry in missing:
                 rows[entry.id].append(_rows(entry, metrics[entry.id], samples))
             predictions.append(Table({IDS: np.array(samples.ids), **samples.predictions}))
@@ -152,10 +156,23 @@ def _name(cell: Cell) -> str:
     return f'dataset "{cell.dataset.id}"' if cell.dataset is not None else "no dataset"
 
 
-def _batches(cell: Cell, dataset: Dataset) -> Iterator[Batch]:
-    if cell.dataset is not None:
-        with blame(cell.dataset.spec):
-            yield from dataset.batches(cell.batch_size)
+@dataclass(frozen=True, slots=True)
+class _Loaded:
+    """A batch as read, and as the model sees it: (N, ...) float32 and how each image was placed."""
+
+    batch: Batch
+    inputs: NDArray[np.float32] | None
+    fits: Sequence[Fit]
+
+
+def _load(cell: Cell, dataset: Dataset, card: ModelCard, prepared: bool) -> Iterator[_Loaded]:
+    """The dataset batch by batch; prepared: as model input, too."""
+    if cell.dataset is None:
+        return
+    with blame(cell.dataset.spec):
+        for batch in dataset.batches(cell.batch_size or automatic_batch(card.input, cell.backend.spec.device)):
+            inputs, fits = prepare(batch.images, card.input) if prepared and batch.ids else (None, [])
+            yield _Loaded(batch, inputs, fits)
 
 
 def _rows(entry: MetricEntry, metric: Metric, samples: Samples) -> Table:
@@ -175,8 +192,10 @@ class _Replay:
     card: ModelCard
     predictions: Table
     position: int = 0
+    prepares: ClassVar[bool] = False
 
-    def samples(self, batch: Batch) -> Samples:
+    def samples(self, loaded: _Loaded) -> Samples:
+        batch = loaded.batch
         stored = self.predictions.take(np.arange(self.position, self.position + len(batch.ids)))
         self.position += len(batch.ids)
         if list(stored.dense(IDS)) != list(batch.ids):
@@ -192,12 +211,19 @@ class _Live:
     cell: Cell
     model: OpenedModel
     explainer: _Explainer | None
+    prepares: ClassVar[bool] = True
 
-    def samples(self, batch: Batch) -> Samples:
-        inputs, fits = prepare(batch.images, self.model.card.input)
+    @property
+    def card(self) -> ModelCard:
+        return self.model.card
+
+    def samples(self, loaded: _Loaded) -> Samples:
+        batch, inputs = loaded.batch, loaded.inputs
+        if inputs is None:
+            raise ValueError("a batch was not prepared")
         outputs = self.model.outputs(inputs, batch.ids)
-        samples = Samples(batch.ids, batch.targets, self.model.to_native(outputs, fits), self.model.card,
-                          seed=_seed(self.cell), images=batch.images, inputs=inputs, fits=fits)
+        samples = Samples(batch.ids, batch.targets, self.model.to_native(outputs, loaded.fits), self.card,
+                          seed=_seed(self.cell), images=batch.images, inputs=inputs, fits=loaded.fits)
         return self.explainer.explain(samples) if self.explainer else samples
 
 

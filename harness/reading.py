@@ -258,8 +258,9 @@ class _Reader:
             saliency = self._references(table.saliency, self.saliency, (*path, "saliency"), "saliency",
                                         self._default(SaliencySpec, SaliencyEntry))
             target = table.target
+        batch_size = None if table.batch_size == "auto" else table.batch_size
         bench = Bench(where=path, models=models, datasets=datasets, metrics=metrics, precisions=table.precisions,
-                      backends=backends, batch_size=table.batch_size, include=table.include, exclude=table.exclude,
+                      backends=backends, batch_size=batch_size, include=table.include, exclude=table.exclude,
                       latency=latency, saliency=saliency, target=target)
         self._check_tasks(bench, table)
         return bench if len(self.source.problems) == before else None
@@ -364,8 +365,8 @@ def _metric_problem(metric: MetricEntry, task: str, bench: Bench) -> str | None:
         return f'"{metric.id}" judges saliency maps: it belongs into [[explain]]'
     needed = spec.requires & {"boxes", "mask"}
     for dataset in bench.datasets:
-        if needed and not needed & dataset.spec.provides:
-            return f'"{metric.id}" needs {one_of(needed)}, dataset "{dataset.id}" has {one_of(dataset.spec.provides)}'
+        if needed and not needed & dataset.provides:
+            return f'"{metric.id}" needs {one_of(needed)}, dataset "{dataset.id}" has {one_of(dataset.provides)}'
     return None
 
 

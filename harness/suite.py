@@ -137,8 +137,8 @@ class MatrixTable(Params):
     """Model files: fp32, fp16, int8."""
     backends: Names = (DEFAULT_BACKEND,)
     """Backends of this suite, or plugins with their defaults."""
-    batch_size: int = Field(16, gt=0)
-    """Samples per forward pass."""
+    batch_size: Annotated[int, Field(gt=0)] | Literal["auto"] = "auto"
+    """Samples per forward pass of an accuracy or explain cell; "auto" goes by the size of the model's input."""
     include: Names = ()
     """Globs over keys: only these cells."""
     exclude: Names = ()
@@ -217,6 +217,12 @@ class DatasetEntry(Entry[DatasetSpec]):
 
     transforms: tuple[Transform, ...] = ()
 
+    @property
+    def provides(self) -> frozenset[str]:
+        """What targets carry beside the task's own; the params may know better than the declaration."""
+        provided: frozenset[str] = getattr(self.params, "provides", self.spec.provides)
+        return provided
+
 
 @dataclass(frozen=True)
 class ModelEntry(Entry[ModelSpec]):
@@ -251,7 +257,10 @@ class LatencyRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bench:
-    """A resolved [[bench]] or [[explain]]: a matrix of cells. where: its key path in the file."""
+    """A resolved [[bench]] or [[explain]]: a matrix of cells.
+
+    where: its key path in the file; batch_size: None when the model's input decides.
+    """
 
     where: tuple[str | int, ...]
     models: tuple[ModelEntry, ...]
@@ -259,7 +268,7 @@ class Bench:
     metrics: tuple[MetricEntry, ...]
     precisions: tuple[str, ...]
     backends: tuple[BackendEntry, ...]
-    batch_size: int
+    batch_size: int | None
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     latency: tuple[LatencyRequest, ...] = ()

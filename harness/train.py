@@ -23,6 +23,10 @@ from harness.errors import CellError, MissingDependency, UsageError, format_path
 from harness.host import Host, create
 from harness.params import Params
 from harness.prepared import Prepared
+from harness.preparing import prepare_split
+from harness.schedule import learning_rate
+from harness.table import Table
+from harness.trainable import Pretrained
 
 if TYPE_CHECKING:
     import torch
@@ -30,6 +34,8 @@ if TYPE_CHECKING:
 
     from harness.trainable import Recipe, Trainable
 
+NONFINITE = "nonfinite.npz"
+"""In the checkpoint folder: the batch whose loss was not finite; columns ids, pixels and inputs."""
 _PRODUCERS = ("vision-harness", "torch", "onnx", "onnxscript", "numpy", "pillow", "safetensors")
 
 
@@ -83,9 +89,10 @@ def merge_recipe(model: Trainable, changes: Mapping[str, Any]) -> Recipe:
         raise UsageError(f"the training recipe is not valid: {_problems(error)}") from error
 
 
-def load_split(host: Host, recipe: Recipe, model: Trainable, split: str) -> Prepared:
+def load_split(host: Host, recipe: Recipe, model: Trainable, split: str, workers: int | None = None) -> Prepared:
     """The recipe's dataset, one of its splits train, val and test, at the model's input size."""
-    return Prepared.load(create(host.spec(DatasetSpec, recipe.dataset), split_params(host, recipe, split)), model.input)
+    spec = host.spec(DatasetSpec, recipe.dataset)
+    return prepare_split(spec, split_params(host, recipe, split), model.input, workers=workers)
 
 
 def split_params(host: Host, recipe: Recipe, split: str) -> Params:
@@ -103,14 +110,16 @@ def validated(spec: Spec, values: Mapping[str, Any]) -> Params:
         raise UsageError(f'these are no params of the {spec.role} "{spec.name}": {_problems(error)}') from error
 
 
-def train(host: Host, job: Job, *, resume: bool = False, progress: Progress | None = None) -> TrainingRecord:
+def train(host: Host, job: Job, *, resume: bool = False, progress: Progress | None = None,
+          workers: int | None = None) -> TrainingRecord:
     """Train one model and leave its checkpoints in `job.folder`.
 
     resume: continue an interrupted or shorter training of the same recipe, to the same result as without interruption.
+    workers: processes that prepare the data, by default one per core where it takes long.
     Raises TrainingError when the loss is not finite, UsageError when the checkpoint belongs to another recipe.
     """
     model = create_model(job.spec, job.params)
-    training, validation = (load_split(host, job.recipe, model, split) for split in ("train", "val"))
+    training, validation = (load_split(host, job.recipe, model, split, workers) for split in ("train", "val"))
     trainer = Trainer(model, job.recipe, job.record(), training, validation, job.folder)
     if resume and (job.folder / checkpoint.LAST).is_file():
         trainer.resume()
@@ -118,7 +127,11 @@ def train(host: Host, job: Job, *, resume: bool = False, progress: Progress | No
 
 
 class Trainer:
-    """The loop over epochs. The order of samples is a function of (seed, epoch), so that any epoch can be the first."""
+    """The loop over epochs.
+
+    The order of samples is a function of (seed, epoch), the learning rate one of the step, so that any epoch can be
+    the first.
+    """
 
     def __init__(self, model: Trainable, recipe: Recipe, record: TrainingRecord, train: Prepared, val: Prepared,
                  folder: Path) -> None:
@@ -126,8 +139,15 @@ class Trainer:
 
         self.model, self.recipe, self.record = model, recipe, record
         self.train_data, self.val_data, self.folder = train, val, folder
+        self.per_epoch = math.ceil(len(train) / recipe.batch_size)
+        self.steps = recipe.steps or recipe.epochs * self.per_epoch
+        self.epochs = math.ceil(self.steps / self.per_epoch)
+        self.device = usable_device(recipe.device)
         torch.manual_seed(self.recipe.seed)
-        self.module = channels_last(model.build())
+        module = model.build()
+        if isinstance(model, Pretrained):
+            model.initialize(module)
+        self.module = channels_last(module).to(self.device)
         self.optimizer = make_optimizer(self.recipe, self.module)
         self.snapshots: dict[str, Tensor] = {}
 
@@ -143,32 +163,53 @@ class Trainer:
         """Train the epochs that are missing; each leaves a checkpoint. An interrupted epoch is started again."""
         done = len(self.record.history)
         if done == 0:
+            checkpoint.save_weights(self.folder / checkpoint.BEST, self.module)
             self._save()
-        for number in range(done + 1, self.recipe.epochs + 1):
+        for number in range(done + 1, self.epochs + 1):
+            if self._exhausted():
+                break
             started = time.perf_counter()
             train_loss = self._train_epoch(number, progress)
             val_loss = self._validate(number)
             row = Epoch(epoch=number, train_loss=train_loss, val_loss=val_loss, seconds=time.perf_counter() - started)
             self._finish(row)
             if progress:
-                progress.epoch(row, self.recipe.epochs)
+                progress.epoch(row, self.epochs)
         return self.record
+
+    def _exhausted(self) -> bool:
+        """The validation loss has not fallen for `patience` epochs."""
+        patience, best = self.recipe.patience, self.record.best_epoch
+        return patience is not None and best is not None and len(self.record.history) - best >= patience
 
     def _train_epoch(self, number: int, progress: Progress | None) -> float:
         self.module.train()
         order = np.random.default_rng([self.recipe.seed, number]).permutation(len(self.train_data)).tolist()
-        steps = _chunks(order, self.recipe.batch_size)
+        first = (number - 1) * self.per_epoch
+        steps = _chunks(order, self.recipe.batch_size)[: self.steps - first]
         total = 0.0
         for step, indices in enumerate(steps, 1):
-            loss = self._loss(self.train_data, indices)[0]
-            value = self._finite(loss, f"epoch {number}, batch {step} of {len(steps)}", self.train_data, indices)
-            self.optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            self.optimizer.step()
-            total += value * len(indices)
+            where = f"epoch {number}, batch {step} of {len(steps)}"
+            self._set_rate(learning_rate(self.recipe, first + step - 1, self.steps))
+            total += self._step(indices, where) * len(indices)
             if progress:
                 progress.batch(number, step, len(steps))
-        return total / len(order)
+        return total / sum(map(len, steps))
+
+    def _step(self, indices: Sequence[int], where: str) -> float:
+        loss = self._loss(self.train_data, indices)[0]
+        value = self._finite(loss.item(), "loss", where, self.train_data, indices)
+        self.optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        if self.recipe.clip_norm is not None:
+            norm = clip_gradients(self.module, self.recipe.clip_norm)
+            self._finite(norm, "norm of the gradients", where, self.train_data, indices)
+        self.optimizer.step()
+        return value
+
+    def _set_rate(self, rate: float) -> None:
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
 
     def _validate(self, number: int) -> float:
         import torch
@@ -178,21 +219,30 @@ class Trainer:
         with torch.inference_mode():
             for indices in _chunks(range(len(self.val_data)), self.recipe.batch_size):
                 loss = self._loss(self.val_data, indices)[0]
-                total += self._finite(loss, f"validation of epoch {number}", self.val_data, indices) * len(indices)
+                where = f"the validation of epoch {number}"
+                total += self._finite(loss.item(), "loss", where, self.val_data, indices) * len(indices)
             self._snapshot(number)
         return total / len(self.val_data)
 
     def _loss(self, data: Prepared, indices: Sequence[int]) -> tuple[Tensor, Any]:
-        batch = data.take(indices)
-        outputs = self.module(as_tensor(batch.inputs(slice(None))))
-        return self.model.loss(outputs, self.model.encode(batch.targets, batch.fits)), outputs
+        import torch
 
-    def _finite(self, loss: Tensor, where: str, data: Prepared, indices: Sequence[int]) -> float:
-        value = loss.item()
+        batch = data.take(indices)
+        encoded = {name: tensor.to(self.device)
+                   for name, tensor in self.model.encode(batch.targets, batch.fits).items()}
+        with torch.autocast(self.device, torch.bfloat16, enabled=self.recipe.precision == "bf16"):
+            outputs = self.module(as_tensor(batch.inputs(slice(None))).to(self.device))
+            return self.model.loss(outputs, encoded), outputs
+
+    def _finite(self, value: float, what: str, where: str, data: Prepared, indices: Sequence[int]) -> float:
         if not math.isfinite(value):
-            ids = ", ".join(data.ids[i] for i in indices[:4])
-            raise TrainingError(f"{self.record.id}: the loss is {value} in {where} (samples {ids}, ...); lower the "
-                                f"learning rate (now {self.recipe.lr:g}) or look at these samples")
+            path = self.folder / NONFINITE
+            batch = data.take(indices)
+            Table({"ids": np.array(batch.ids), "pixels": batch.pixels,
+                   "inputs": batch.inputs(slice(None))}).save(path)
+            named = ", ".join(batch.ids[:4])
+            raise TrainingError(f"{self.record.id}: the {what} is {value} in {where} (samples {named}, ...); the batch "
+                                f"is in {path}: look at it, or lower the learning rate (now {self.recipe.lr:g})")
         return value
 
     def _snapshot(self, number: int) -> None:
@@ -205,6 +255,7 @@ class Trainer:
         kept = self.model.snapshot(self._loss(self.val_data, range(count))[1])
         if kept is None:
             return
+        kept = kept.float().cpu()
         low, high = kept.min(), kept.max()
         levels = ((kept - low) / (high - low).clamp(min=1e-12) * 255).round().to(torch.uint8)
         new = {"maps": levels, "range": torch.stack([low, high]), "epoch": torch.tensor(number)}
@@ -227,12 +278,30 @@ class Trainer:
 
 
 def make_optimizer(recipe: Recipe, module: nn.Module) -> torch.optim.Optimizer:
-    """The recipe's optimizer with its torch defaults beside the learning rate."""
+    """The recipe's optimizer with its torch defaults beside learning rate and weight decay."""
     import torch
 
     kinds = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}
     kind: type[torch.optim.Optimizer] = kinds[recipe.optimizer]
-    return kind(module.parameters(), lr=recipe.lr)  # type: ignore[call-arg]
+    decay: dict[str, Any] = {} if recipe.weight_decay is None else {"weight_decay": recipe.weight_decay}
+    return kind(module.parameters(), lr=recipe.lr, **decay)  # type: ignore[call-arg]
+
+
+def usable_device(name: str) -> str:
+    """The name itself; raises UsageError when torch has no such device here: never trained elsewhere in silence."""
+    import torch
+
+    if name == "cuda" and not torch.cuda.is_available():
+        raise UsageError('train.device = "cuda": torch finds no CUDA device here (`harness doctor` tells more); '
+                         'use "cpu"')
+    return name
+
+
+def clip_gradients(module: nn.Module, norm: float) -> float:
+    """Scale all gradients together to at most this norm; the norm before."""
+    import torch
+
+    return float(torch.nn.utils.clip_grad_norm_(module.parameters(), norm))
 
 
 def channels_last(module: nn.Module) -> nn.Module:

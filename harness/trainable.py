@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 from pydantic import Field
 
@@ -33,18 +33,42 @@ class Recipe(Params):
     """Unseen samples for the accuracy in export.json."""
     metrics: dict[str, dict[str, Any]] = {}
     """Metric plugin -> its parameters, measured on the test split after export."""
-    epochs: int = Field(30, gt=0)
-    """Passes over the training samples."""
+    epochs: int = Field(30, ge=0)
+    """Passes over the training samples; 0 exports the weights that training would start from."""
+    steps: int | None = Field(None, gt=0)
+    """Optimizer steps; decides the length instead of `epochs`, the last epoch is cut short."""
     batch_size: int = Field(16, gt=0)
     """Samples per optimizer step."""
     lr: float = Field(1e-3, gt=0)
-    """Learning rate."""
+    """Learning rate; with a schedule, its highest value."""
+    schedule: Literal["constant", "one-cycle", "cosine"] = "constant"
+    """How the learning rate changes from step to step."""
+    warmup: float | None = Field(None, ge=0, lt=1)
+    """Share of all steps in which the learning rate rises; by default 0.3 for one-cycle, otherwise 0."""
     optimizer: Literal["adam", "adamw", "sgd"] = "adam"
-    """Optimizer with its torch defaults beside the learning rate."""
+    """Optimizer with its torch defaults beside the learning rate and the weight decay."""
+    weight_decay: float | None = Field(None, ge=0)
+    """By default that of the optimizer in torch: 0.01 for adamw, otherwise 0."""
+    clip_norm: float | None = Field(None, gt=0)
+    """Largest norm of all gradients together; by default they are not clipped."""
+    patience: int | None = Field(None, gt=0)
+    """Stop after so many epochs without a lower validation loss; by default all epochs are trained."""
+    precision: Literal["fp32", "bf16"] = "fp32"
+    """bf16: mixed precision, convolutions and matrix products in bfloat16."""
+    device: Literal["cpu", "cuda"] = "cpu"
+    """Where the network is trained; equal seeds give equal weights on the CPU only."""
     seed: int = 0
     """Seeds weights, order and augmentation."""
     snapshots: int = Field(4, ge=0)
     """Validation samples whose dense outputs are kept over the epochs."""
+
+
+@runtime_checkable
+class Pretrained(Protocol):
+    """A Trainable whose training may start from given weights."""
+
+    def initialize(self, module: nn.Module) -> None:
+        """Load them into a network as it was built. Raises ModelFileError when they do not fit."""
 
 
 class Trainable(Protocol):

@@ -17,6 +17,9 @@ from harness.plan import Cell
 from harness.results import CellResult, Cost, ErrorResult
 from harness.table import Table
 
+_FEW = 4
+"""Samples read at a time where nothing says how many: native images may be large."""
+
 
 @dataclass(frozen=True, slots=True)
 class CellGroup:
@@ -92,7 +95,7 @@ class CellGroup:
         writer = Writer(self.directory / name, load_card(file))
         rows = {id_: row for row, id_ in enumerate(predictions.dense(IDS))}
         outputs = predictions.select([column for column in predictions if column != IDS])
-        for batch in dataset.batches(cell.batch_size, sorted(Sampler(len(dataset)).positions)):
+        for batch in dataset.batches(cell.batch_size or _FEW, sorted(Sampler(len(dataset)).positions)):
             for id_, image, target in zip(batch.ids, batch.images, batch.targets, strict=True):
                 writer.add(id_, image, target, outputs, rows[id_])
         writer.close()

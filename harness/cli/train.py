@@ -27,10 +27,12 @@ if TYPE_CHECKING:
               help="Folder of exports, by default exports/ beside the suite; checkpoints go to checkpoints/ beside it.")
 @click.option("--epochs", type=click.IntRange(min=1), help="Overrides the recipes' number of epochs.")
 @click.option("--resume", is_flag=True, help="Continue interrupted or shorter trainings, to the same result.")
+@click.option("--workers", type=click.IntRange(min=1), help="Processes that prepare the training data, by default one "
+              "per core where it takes long.")
 @profile_option
 @no_plugins_option
 def command(suite: Path, only: tuple[str, ...], output: Path | None, epochs: int | None, resume: bool,
-            profile: str | None, no_plugins: tuple[str, ...]) -> int:
+            workers: int | None, profile: str | None, no_plugins: tuple[str, ...]) -> int:
     """Train the models of SUITE on their own training data, then export them.
 
     Each epoch leaves a checkpoint, so that nothing is lost when a training is interrupted.
@@ -44,7 +46,7 @@ def command(suite: Path, only: tuple[str, ...], output: Path | None, epochs: int
     for job in [_job(entry, output, epochs) for entry in _chosen(read_suite, only)]:
         try:
             with EpochLines(job) as lines:
-                train(host, job, resume=resume, progress=lines)
+                train(host, job, resume=resume, progress=lines, workers=workers)
         except KeyboardInterrupt:
             click.echo(f"interrupted; {job.folder} holds the last checkpoint, --resume goes on from there", err=True)
             return EXIT_INTERRUPTED
@@ -81,12 +83,20 @@ def report(folder: Path, record: ExportRecord) -> None:
             click.echo(f"  {name:<24}{result.value:.4f}{unit}")
 
 
+def duration(seconds: float) -> str:
+    """90 -> "1:30", 3700 -> "1:01:40"."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
 class EpochLines:
     """A line on standard error for each epoch; on a terminal also a bar over the batches of the running epoch."""
 
     def __init__(self, job: Job) -> None:
         self.job = job
         self.bar: Any = None
+        self.seconds: list[float] = []
 
     def __enter__(self) -> Self:
         return self
@@ -99,7 +109,7 @@ class EpochLines:
         if not sys.stderr.isatty():
             return
         if self.bar is None:
-            label = f"{self.job.id} epoch {epoch}/{self.job.recipe.epochs}"
+            label = f"{self.job.id} epoch {epoch}"
             self.bar = click.progressbar(length=total, label=label, file=sys.stderr)
             self.bar.__enter__()
         self.bar.update(1)
@@ -107,8 +117,11 @@ class EpochLines:
             self._close()
 
     def epoch(self, row: Epoch, epochs: int) -> None:
+        self.seconds.append(row.seconds)
+        left = sum(self.seconds) / len(self.seconds) * (epochs - row.epoch)
+        eta = f"  ETA {duration(left)}" if left else ""
         click.echo(f"{self.job.id}: epoch {row.epoch}/{epochs}  train {row.train_loss:.3e}  validation "
-                   f"{row.val_loss:.3e}  {row.seconds:.1f} s", err=True)
+                   f"{row.val_loss:.3e}  {row.seconds:.1f} s{eta}", err=True)
 
     def _close(self) -> None:
         if self.bar is not None:

@@ -1,10 +1,20 @@
-"""Image classification: the Oxford-IIIT Pet photographs, top-k accuracy and the quality of the probabilities."""
+"""Image classification: generated scenes, photographs, networks to explain, top-k accuracy, calibration."""
 
 from collections.abc import Iterable
 from math import inf
 
-from harness.api import DatasetSpec, MetricSpec, hookimpl
-from harness_classification.params import EceParams, OxfordPetParams, TopKParams
+from harness.api import DatasetSpec, MetricSpec, ModelSpec, hookimpl
+from harness_classification.params import (
+    CamCnnParams,
+    ClassifierRecipe,
+    EceParams,
+    ForegroundParams,
+    ImageFolderParams,
+    OxfordPetParams,
+    ResNetParams,
+    TopKParams,
+    VggParams,
+)
 
 _TASKS = frozenset({"classification"})
 
@@ -19,7 +29,55 @@ def harness_datasets() -> Iterable[DatasetSpec]:
             provides=frozenset({"boxes", "mask"}),
             params=OxfordPetParams,
             factory="harness_classification.oxford_pet:OxfordPet",
-        )
+        ),
+        DatasetSpec(
+            name="foreground",
+            summary="Generated scenes: one of six textured shapes on clutter, with class, box and mask.",
+            task="classification",
+            provides=frozenset({"boxes", "mask"}),
+            params=ForegroundParams,
+            factory="harness_classification.foreground:Foreground",
+        ),
+        DatasetSpec(
+            name="image-folder",
+            summary="Photographs in one folder per class; masks, if there are any, in a second tree.",
+            task="classification",
+            params=ImageFolderParams,
+            factory="harness_classification.image_folder:ImageFolder",
+        ),
+    ]
+
+
+@hookimpl
+def harness_models() -> Iterable[ModelSpec]:
+    return [
+        ModelSpec(
+            name="cam-cnn",
+            summary="VGG-style network with global average pooling and one linear layer: ready for CAM.",
+            task="classification",
+            params=CamCnnParams,
+            recipe=ClassifierRecipe,
+            factory="harness_classification.models:CamClassifier",
+            export_id="cam-cnn",
+        ),
+        ModelSpec(
+            name="vgg",
+            summary="VGG-11, 13, 16 and 19 in torchvision's layout, with a width factor.",
+            task="classification",
+            params=VggParams,
+            recipe=ClassifierRecipe,
+            factory="harness_classification.models:VggClassifier",
+            export_id="vgg",
+        ),
+        ModelSpec(
+            name="resnet",
+            summary="ResNet-18 and 34 in torchvision's layout, with a width factor.",
+            task="classification",
+            params=ResNetParams,
+            recipe=ClassifierRecipe,
+            factory="harness_classification.models:ResNetClassifier",
+            export_id="resnet",
+        ),
     ]
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.api import Batch, ClassificationTarget, DataError, Unreadable, did_you_mean, one_of
+from harness_classification.boxes import tight_box
 from harness_classification.layouts import Sample, find_layout
 from harness_classification.params import OxfordPetParams
 from harness_classification.photographs import UnreadableFile, read_sample
@@ -48,14 +49,6 @@ class OxfordPet:
         for path in [self._list, *files] if self._list else files:
             digest.update(f"{path.relative_to(self._root).as_posix()}\0{_state(path)}\n".encode())
         return digest.hexdigest()
-
-
-def tight_box(mask: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """(H, W) bool -> (1, 4) float32 half-open edges [x0, y0, x1, y1), or (0, 4) for an empty mask."""
-    columns, rows = np.flatnonzero(mask.any(axis=0)), np.flatnonzero(mask.any(axis=1))
-    if not columns.size:
-        return np.zeros((0, 4), np.float32)
-    return np.array([[columns[0], rows[0], columns[-1] + 1, rows[-1] + 1]], np.float32)
 
 
 def _batch(samples: Sequence[Sample]) -> Batch:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -30,16 +31,32 @@ def read_sample(image: Path, trimap: Path) -> tuple[NDArray[np.uint8], NDArray[n
     dropped, as `Image.convert("RGB")` does. Raises UnreadableFile for a file that is missing, damaged or of an unknown
     kind, and for a trimap of another size or with other values than 1, 2 and 3.
     """
+    return _read_pair(image, trimap, "trimap", _foreground)
+
+
+def read_masked(image: Path, mask: Path) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    """As `read_sample`, with a mask whose background is 0 and whose foreground is 1 or 255."""
+    return _read_pair(image, mask, "mask", _binary)
+
+
+def read_photograph(path: Path) -> NDArray[np.uint8]:
+    """A photograph as (H, W, 3) uint8 RGB, upright. Raises UnreadableFile."""
+    picture, orientation = _open(path)
+    return np.asarray(_turn(_rgb(picture, path), orientation))
+
+
+def _read_pair(image: Path, annotation: Path, kind: str, foreground: Callable[[NDArray[np.uint8], Path],
+               NDArray[np.bool_]]) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
     picture, orientation = _open(image)
-    annotation, _ = _open(trimap)
+    drawn, _ = _open(annotation)
     pixels = np.asarray(_turn(_rgb(picture, image), orientation))
-    values = np.asarray(_turn(annotation, orientation))
+    values = np.asarray(_turn(drawn, orientation))
     if values.ndim != 2:
-        raise UnreadableFile(f"trimap {trimap.name} is a color image (mode {annotation.mode}), its values are unknown")
+        raise UnreadableFile(f"{kind} {annotation.name} is a color image (mode {drawn.mode}), its values are unknown")
     if values.shape != pixels.shape[:2]:
         sizes = [f"{array.shape[1]} x {array.shape[0]}" for array in (pixels, values)]
-        raise UnreadableFile(f"{image.name} has {sizes[0]} pixels, its trimap {trimap.name} has {sizes[1]}")
-    return pixels, _foreground(values, trimap)
+        raise UnreadableFile(f"{image.name} has {sizes[0]} pixels, its {kind} {annotation.name} has {sizes[1]}")
+    return pixels, foreground(values, annotation)
 
 
 def _open(path: Path) -> tuple[Image.Image, int]:
@@ -80,3 +97,11 @@ def _foreground(values: NDArray[np.uint8], path: Path) -> NDArray[np.bool_]:
     if unknown:
         raise UnreadableFile(f"trimap {path.name} has the values {str(unknown[:5])[1:-1]}; known are 1, 2 and 3")
     return np.asarray(values != BACKGROUND)
+
+
+def _binary(values: NDArray[np.uint8], path: Path) -> NDArray[np.bool_]:
+    found = set(np.unique(values).tolist())
+    if not (found <= {0, 1} or found <= {0, 255}):
+        raise UnreadableFile(f"mask {path.name} has the values {str(sorted(found)[:5])[1:-1]}; a mask has 0 for "
+                             "background and either 1 or 255 for foreground, in a lossless format")
+    return np.asarray(values != 0)

@@ -73,7 +73,17 @@ def photographs(folder):
     return {"root": folder}
 
 
-DATASETS = {"stick-figures": lambda folder: {"count": 9, "size": 64}, "oxford-pet": photographs}
+def class_folders(folder):
+    """Two classes with two photographs each."""
+    for index, name in enumerate(("cat/1", "cat/2", "dog/1", "dog/2")):
+        (folder / name).parent.mkdir(exist_ok=True)
+        pixels = np.random.default_rng(index).integers(0, 256, (20, 30 + index, 3), np.uint8)
+        Image.fromarray(pixels).save(folder / f"{name}.png")
+    return {"root": folder}
+
+
+DATASETS = {"stick-figures": lambda folder: {"count": 9, "size": 64}, "oxford-pet": photographs,
+            "foreground": lambda folder: {"count": 9, "size": 48}, "image-folder": class_folders}
 
 
 @pytest.mark.parametrize("spec", declared(DatasetSpec))
