@@ -5,7 +5,7 @@ Light by design: importing this module imports neither torch, onnxruntime nor th
 
 from typing import TYPE_CHECKING
 
-from harness.card import InputSpec, ModelCard
+from harness.card import InputSpec, ModelCard, TileSpec
 from harness.contracts import (
     API_VERSION,
     Backend,
@@ -60,6 +60,7 @@ from harness.tasks import (
     TASKS,
     ClassificationTarget,
     KeypointsTarget,
+    SegmentationTarget,
     Target,
     Task,
 )
@@ -67,6 +68,7 @@ from harness.trainable import Recipe, Trainable
 
 if TYPE_CHECKING:
     from harness.geometry import Fit
+    from harness.masks import unpack_mask
     from harness.measure import closed_loop
     from harness.onnx.providers import provider_problem, provider_versions
     from harness.onnx.session import open_session
@@ -80,6 +82,7 @@ _LAZY = {
     "open_session": "harness.onnx.session",
     "provider_problem": "harness.onnx.providers",
     "provider_versions": "harness.onnx.providers",
+    "unpack_mask": "harness.masks",
 }
 """Names whose modules need numpy, Pillow or onnxruntime: imported when a plugin first asks for them."""
 
@@ -140,6 +143,7 @@ __all__ = [
     "Scalar",
     "Scenario",
     "ScenarioSpec",
+    "SegmentationTarget",
     "SuitePath",
     "Summary",
     "Table",
@@ -147,6 +151,7 @@ __all__ = [
     "Task",
     "TaskMismatch",
     "TensorInfo",
+    "TileSpec",
     "Timing",
     "Trainable",
     "Unreadable",
@@ -157,4 +162,5 @@ __all__ = [
     "open_session",
     "provider_problem",
     "provider_versions",
+    "unpack_mask",
 ]

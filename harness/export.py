@@ -25,6 +25,7 @@ from harness.exports import GOLDEN, PARITY, RECORD, SNAPSHOTS, DatasetRecord, Ex
 from harness.host import Host
 from harness.table import Array, Table
 from harness.train import create_model, load_split, producers, split_params, validated
+from harness.trainable import AnySize
 
 if TYPE_CHECKING:
     import onnx
@@ -135,7 +136,7 @@ def to_onnx(predictor: nn.Module, model: Trainable, card: ModelCard) -> onnx.Mod
         program = torch.onnx.export(
             predictor, (example,), dynamo=True, external_data=False, opset_version=OPSET, verbose=False,
             input_names=[INPUT], output_names=list(model.output_names),
-            dynamic_shapes=({0: torch.export.Dim("batch")},))
+            dynamic_shapes=(dynamic_dims(model),))
     if program is None:
         raise ExportError("torch.onnx.export gave no program")
     proto: onnx.ModelProto = program.model_proto
@@ -143,6 +144,18 @@ def to_onnx(predictor: nn.Module, model: Trainable, card: ModelCard) -> onnx.Mod
     write_card(proto, card)
     onnx.checker.check_model(proto, full_check=True)
     return proto
+
+
+def dynamic_dims(model: Trainable) -> dict[int, Any]:
+    """The batch, and the axes that the model declares free with the lengths that it admits."""
+    import torch
+
+    dims: dict[int, Any] = {0: torch.export.Dim("batch")}
+    if isinstance(model, AnySize):
+        for axis, (step, remainder) in model.dynamic_axes.items():
+            steps = torch.export.Dim(f"steps{axis}", min=1)
+            dims[axis] = step * steps + remainder if remainder else step * steps
+    return dims
 
 
 def torch_outputs(predictor: nn.Module, inputs: Array, names: Sequence[str]) -> dict[str, Array]:

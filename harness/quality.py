@@ -187,11 +187,20 @@ class _Live:
     explainer: _Explainer | None
 
     def samples(self, batch: Batch) -> Samples:
+        if self.explainer is None and self._in_tiles(batch):
+            predictions = self.model.segment(batch.images, batch.ids)
+            return Samples(batch.ids, batch.targets, predictions, self.model.card, seed=_seed(self.cell),
+                           images=batch.images)
         inputs, fits = prepare(batch.images, self.model.card.input)
         outputs = self.model.outputs(inputs, batch.ids)
         samples = Samples(batch.ids, batch.targets, self.model.to_native(outputs, fits), self.model.card,
                           seed=_seed(self.cell), images=batch.images, inputs=inputs, fits=fits)
         return self.explainer.explain(samples) if self.explainer else samples
+
+    def _in_tiles(self, batch: Batch) -> bool:
+        card = self.model.card
+        return (card.tile is not None and card.input.fit == "tile"
+                and any(image.shape[:2] != card.input.size for image in batch.images))
 
 
 def _seed(cell: Cell) -> int:

@@ -23,6 +23,7 @@ from harness.errors import CellError, MissingDependency, UsageError, format_path
 from harness.host import Host, create
 from harness.params import Params
 from harness.prepared import Prepared
+from harness.trainable import Augments
 
 if TYPE_CHECKING:
     import torch
@@ -160,7 +161,7 @@ class Trainer:
         steps = _chunks(order, self.recipe.batch_size)
         total = 0.0
         for step, indices in enumerate(steps, 1):
-            loss = self._loss(self.train_data, indices)[0]
+            loss = self._loss(self.train_data, indices, np.random.default_rng([self.recipe.seed, number, step]))[0]
             value = self._finite(loss, f"epoch {number}, batch {step} of {len(steps)}", self.train_data, indices)
             self.optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
@@ -182,10 +183,15 @@ class Trainer:
             self._snapshot(number)
         return total / len(self.val_data)
 
-    def _loss(self, data: Prepared, indices: Sequence[int]) -> tuple[Tensor, Any]:
+    def _loss(self, data: Prepared, indices: Sequence[int],
+              rng: np.random.Generator | None = None) -> tuple[Tensor, Any]:
+        """rng: draws the augmentation of a model that has one; None leaves the samples as they are."""
         batch = data.take(indices)
-        outputs = self.module(as_tensor(batch.inputs(slice(None))))
-        return self.model.loss(outputs, self.model.encode(batch.targets, batch.fits)), outputs
+        inputs, encoded = as_tensor(batch.inputs(slice(None))), self.model.encode(batch.targets, batch.fits)
+        if rng is not None and isinstance(self.model, Augments):
+            inputs, encoded = self.model.augment(inputs, encoded, rng)
+        outputs = self.module(inputs)
+        return self.model.loss(outputs, encoded), outputs
 
     def _finite(self, loss: Tensor, where: str, data: Prepared, indices: Sequence[int]) -> float:
         value = loss.item()
