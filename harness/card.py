@@ -51,13 +51,14 @@ class InputSpec(Params):
 
     size: tuple[Positive, Positive]
     """[height, width] of the model's input in pixels."""
-    color: Literal["RGB", "BGR", "GRAY"] = "RGB"
-    """Channel order; GRAY is one channel (ITU-R 601 luma)."""
+    color: Literal["RGB", "BGR", "GRAY", "RGBA"] = "RGB"
+    """Channel order; GRAY is one channel (ITU-R 601 luma); RGBA has a fourth one for any map beside the picture, 255
+    where the dataset gives none."""
     layout: Literal["NCHW", "NHWC"] = "NCHW"
     """Axis order of the model's input."""
     fit: Literal["stretch", "crop", "letterbox", "tile"] = "stretch"
-    """stretch: aspect not kept; crop: shorter side scaled, center cut; letterbox: longer side scaled, rest filled; tile:
-    never scaled, mirrored at the borders, cut into overlapping pieces where the model's card has `tile`."""
+    """stretch: aspect not kept; crop: shorter side scaled, center cut; letterbox: longer side scaled, rest filled;
+    tile: never scaled, mirrored at the borders, cut into overlapping pieces where the model's card has `tile`."""
     resize: Positive | None = None
     """With fit = "crop": the shorter side in pixels before the cut (256 for ImageNet); by default no margin."""
     fill: Annotated[int, Field(ge=0, le=255)] = 114
@@ -71,7 +72,7 @@ class InputSpec(Params):
 
     @property
     def channels(self) -> int:
-        return 1 if self.color == "GRAY" else 3
+        return {"GRAY": 1, "RGBA": 4}.get(self.color, 3)
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -73,7 +73,7 @@ class Fit:
 def prepare(images: Sequence[NDArray[np.uint8]], spec: InputSpec) -> tuple[Floats, list[Fit]]:
     """Native images -> one contiguous float32 batch in the model's layout, and how each was placed.
 
-    images: (H, W, C) uint8, C = 1 or 3 (RGB). Returns (N, C, h, w) or (N, h, w, C).
+    images: (H, W, C) uint8, C = 1, 3 (RGB) or 4 (RGB and a map). Returns (N, C, h, w) or (N, h, w, C).
     """
     placed = [fit_image(image, spec) for image in images]
     pixels = np.stack([pixel for pixel, _ in placed])
@@ -93,9 +93,9 @@ def fit_image(image: NDArray[np.uint8], spec: InputSpec) -> tuple[NDArray[np.uin
         scaled = _scaled_size(native, size, spec)
         left, top = round((size.width - scaled.width) / 2), round((size.height - scaled.height) / 2)
     if scaled != native:
-        picture = picture.resize((scaled.width, scaled.height), _BILINEAR)
+        picture = _resized(picture, scaled)
     if scaled != size:
-        fill = spec.fill if picture.mode == "L" else (spec.fill,) * 3
+        fill = spec.fill if picture.mode == "L" else (spec.fill,) * spec.channels
         canvas = Image.new(picture.mode, (size.width, size.height), fill)
         canvas.paste(picture, (left, top))
         picture = canvas
@@ -148,7 +148,13 @@ def _scaled_size(native: Size, size: Size, spec: InputSpec) -> Size:
 
 def _colored(image: NDArray[np.uint8], color: str) -> Image.Image:
     picture = Image.fromarray(image[:, :, 0] if image.shape[2] == 1 else image)
-    return picture.convert("L" if color == "GRAY" else "RGB")
+    return picture.convert({"GRAY": "L", "RGBA": "RGBA"}.get(color, "RGB"))
+
+
+def _resized(picture: Image.Image, size: Size) -> Image.Image:
+    if picture.mode == "RGBA":  # Pillow would take the fourth channel for opacity, and black out what it hides
+        return Image.merge("RGBA", [_resized(band, size) for band in picture.split()])
+    return picture.resize((size.width, size.height), _BILINEAR)
 
 
 def _nearest(mask: NDArray[Any], size: Size, scale_x: float, scale_y: float, offset_x: float, offset_y: float,

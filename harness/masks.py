@@ -1,8 +1,8 @@
 """Class maps: from logits at the model's size to the class of each native pixel, stored compressed.
 
-A stored prediction has two columns: `mask`, ragged bytes, the zlib stream of the (H, W) little-endian int16 class indices
-in raster order (-1 where the model saw nothing), and `size`, (N, 2) int32 [H, W]. Sizes may differ between samples, and a
-map takes a hundredth of its pixels; dense logits are never kept.
+A stored prediction has two columns: `mask`, ragged bytes, the zlib stream of the (H, W) little-endian int16 class
+indices in raster order (-1 where the model saw nothing), and `size`, (N, 2) int32 [H, W]. Sizes may differ between
+samples, and a map takes a hundredth of its pixels; dense logits are never kept.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def unpack_mask(predictions: Table, row: int) -> ClassMap:
 
 
 def classes(logits: NDArray[Any]) -> ClassMap:
-    """(C, h, w) logits -> (h, w) class of the highest logit, the first of equal ones; C = 1: 1 where its sigmoid > .5."""
+    """(C, h, w) logits -> (h, w) class of the highest logit, the first of equal ones; C = 1: where its sigmoid > .5."""
     best = logits[0] > 0 if len(logits) == 1 else logits.argmax(axis=0)
     return np.asarray(best, np.int16)
 

@@ -8,8 +8,11 @@ from harness.api import DatasetSpec, MetricSpec, ModelSpec, hookimpl
 from harness_segmentation.params import (
     BoundaryParams,
     CellsParams,
+    InriaAerialParams,
     InstanceParams,
+    MaskFolderParams,
     OverlapParams,
+    PascalVocParams,
     PixelAccuracyParams,
     UNetParams,
     UNetRecipe,
@@ -30,6 +33,30 @@ def harness_datasets() -> Iterable[DatasetSpec]:
             provides=frozenset({"mask"}),
             params=CellsParams,
             factory="harness_segmentation.cells:CellImages",
+        ),
+        DatasetSpec(
+            name="mask-folder",
+            summary="Images and masks in two folders, or side by side with a suffix (iCoseg's layout among them).",
+            task="segmentation",
+            provides=frozenset({"mask"}),
+            params=MaskFolderParams,
+            factory="harness_segmentation.mask_folder:MaskFolder",
+        ),
+        DatasetSpec(
+            name="inria-aerial",
+            summary="Inria aerial image labeling: buildings, 5000 x 5000 tiles read by window, official city split.",
+            task="segmentation",
+            provides=frozenset({"mask"}),
+            params=InriaAerialParams,
+            factory="harness_segmentation.inria:InriaAerial",
+        ),
+        DatasetSpec(
+            name="pascal-voc-seg",
+            summary="Pascal VOC segmentation: 20 classes and background, object numbers, borders not judged.",
+            task="segmentation",
+            provides=frozenset({"mask"}),
+            params=PascalVocParams,
+            factory="harness_segmentation.pascal_voc:PascalVoc",
         ),
     ]
 

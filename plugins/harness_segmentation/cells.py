@@ -33,7 +33,7 @@ class Cells(NamedTuple):
 
 
 class CellImages:
-    """Dataset of cells; images (size, size, 1) uint8, class 1 inside of cells, one pixel or more between two of them."""
+    """Dataset of cells; images (size, size, 1) uint8, class 1 inside of cells, at least a pixel between two of them."""
 
     def __init__(self, params: CellsParams) -> None:
         self.params = params
@@ -95,7 +95,8 @@ def separate(owner: Numbers) -> Numbers:
 
     Of two adjacent pixels of different cells the one with the higher number becomes background.
     """
-    lowest = ndimage.minimum_filter(np.where(owner > 0, owner, np.iinfo(np.int32).max), footprint=_EIGHT, mode="nearest")
+    numbered = np.where(owner > 0, owner, np.iinfo(np.int32).max)
+    lowest = ndimage.minimum_filter(numbered, footprint=_EIGHT, mode="nearest")
     apart = np.where(lowest < owner, 0, owner)
     numbers = np.zeros_like(apart)
     for number in np.unique(apart[apart > 0]):

@@ -1,4 +1,4 @@
-"""The arithmetic of a U-Net's sizes: which are admitted, what is lost at the borders, how far a pixel sees. No torch."""
+"""The arithmetic of a U-Net's sizes: which are admitted, what is lost at the borders, how far a pixel sees."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ def margin(depth: int) -> int:
     """Pixels that the unpadded network loses at each side: 92 for the four poolings of the paper (572 -> 388).
 
     Two 3x3 convolutions take 2 pixels at each side, at resolution 2^-l these are 2 * 2^l; all but the deepest
-    resolution have two such pairs.
+    resolution have two such pairs: 4 (2^depth - 1) + 2 * 2^depth.
     """
-    return 2 * sum(2**level for level in range(depth)) * 2 + 2 * 2**depth
+    return 6 * int(2**depth) - 4
 
 
 def step_remainder(depth: int, padded: bool) -> tuple[int, int]:

@@ -32,8 +32,8 @@ class _Instances:
         self.params = params
 
     def measure(self, samples: Samples) -> Table:
-        """Columns: tp, fp, fn (N, C - 1) int64 objects of each class but the background, iou (N, C - 1) float64 sum over
-        the matched, class (N, C - 1) names. Raises TaskMismatch when the dataset does not number objects.
+        """Columns: tp, fp, fn (N, C - 1) int64 objects of each class but the background, iou (N, C - 1) float64 sum
+        over the matched, class (N, C - 1) names. Raises TaskMismatch when the dataset does not number objects.
         """
         names = class_names(samples)[1:]
         rows = []
@@ -41,15 +41,16 @@ class _Instances:
             if pair.instances is None:
                 raise TaskMismatch(f"sample {id_}: instance metrics need numbered objects as the truth, this dataset "
                                    "gives classes only; leave the metric out for it")
-            rows.append([self._match(pair, index) for index in range(1, len(names) + 1)])
+            rows.append([self._match(pair, pair.instances, index) for index in range(1, len(names) + 1)])
         columns = np.array(rows, np.float64).reshape(len(rows), len(names), 4)
         whole = {name: columns[:, :, k].astype(np.int64) for k, name in enumerate(("tp", "fp", "fn"))}
         return Table({**whole, "iou": columns[:, :, 3], "class": np.tile(np.array(names), (len(rows), 1))})
 
-    def _match(self, pair: Pair, index: int) -> Matches:
+    def _match(self, pair: Pair, instances: NDArray[np.int32], index: int) -> Matches:
         params = self.params
         predicted = components(pair.predicted == index, params.connectivity, params.min_area)
-        return match(predicted, np.where(pair.truth == index, pair.instances, 0), pair.truth < 0, params.threshold)
+        truth = np.where(pair.truth == index, instances, 0)
+        return match(predicted, truth, pair.truth < 0, params.threshold)
 
 
 class InstanceF1(_Instances):
@@ -105,7 +106,7 @@ def components(mask: NDArray[np.bool_], connectivity: int, min_area: int) -> NDA
 
 def match(predicted: NDArray[np.int32], truth: NDArray[np.int32], ignored: NDArray[np.bool_],
           threshold: float) -> Matches:
-    """Pairs with an IoU above the threshold; at .5 or more each object has one partner at most (Kirillov 2019, section 4).
+    """Pairs with an IoU above the threshold; from .5 on each object has one partner at most (Kirillov 2019, section 4).
 
     predicted, truth: (H, W) object numbers, 0 outside. Ignored pixels count for no object, and a predicted object that
     lies on them with more than half of its pixels does not count at all.

@@ -1,7 +1,7 @@
 """Losses of dense logits against class maps with pixel weights.
 
-logits: (N, C, h, w) float32; mask: (N, h, w) int64 class indices, -1 to ignore; weights: (N, h, w) float32, 0 to ignore.
-With one channel the mask is binary and the logit is that of class 1.
+logits: (N, C, h, w) float32; mask: (N, h, w) int64 class indices, -1 to ignore; weights: (N, h, w) float32, 0 to
+ignore. With one channel the mask is binary and the logit is that of class 1.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -20,7 +21,7 @@ class UNet(nn.Module):
         super().__init__()
         pairs = list(zip((channels, *widths[:-1]), widths, strict=True))
         self.down = nn.ModuleList(_block(inputs, outputs, padded, norm) for inputs, outputs in pairs)
-        upward = [(deep, shallow) for shallow, deep in zip(widths[:-1], widths[1:], strict=True)][::-1]
+        upward = [(deep, shallow) for shallow, deep in pairwise(widths)][::-1]
         self.up = nn.ModuleList(nn.ConvTranspose2d(deep, shallow, 2, stride=2) for deep, shallow in upward)
         self.merge = nn.ModuleList(_block(2 * shallow, shallow, padded, norm) for _, shallow in upward)
         self.pool = nn.MaxPool2d(2)

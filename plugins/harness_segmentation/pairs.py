@@ -15,7 +15,7 @@ IGNORED = -1
 
 
 class Pair(NamedTuple):
-    """truth: (H, W), IGNORED where nothing is judged; predicted: (H, W), -1 where the model saw nothing, which is wrong;
+    """truth: (H, W), IGNORED where nothing is judged; predicted: (H, W), -1, always wrong, where the model saw nothing;
     instances: (H, W) object numbers from 1, None without.
     """
 
@@ -64,6 +64,7 @@ def _indices(labels: Sequence[str], card: ModelCard, ignore: Collection[str]) ->
             continue
         index = card.class_index(name) if card.labels or card.classes else position
         if index is None:
-            raise TaskMismatch(f'the model has no class "{name}" of the dataset{did_you_mean(name, card.labels or ())}; '
+            near = did_you_mean(name, card.labels or ())
+            raise TaskMismatch(f'the model has no class "{name}" of the dataset{near}; '
                                f"set the model's classes, or the metric's ignore")
         yield index

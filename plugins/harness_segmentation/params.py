@@ -6,10 +6,11 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from harness.api import Params, Recipe
+from harness.api import Params, Recipe, SuitePath
 
 CELL_LABELS = ("background", "cell")
 Positive = Annotated[int, Field(gt=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
 Level = Annotated[float, Field(ge=0, le=255)]
 Loss = Literal["cross-entropy", "bce", "dice", "bce+dice"]
 
@@ -171,3 +172,80 @@ class InstanceParams(Params):
     """Predicted objects with fewer pixels are dropped."""
     ignore: list[str] = []
     """Classes of the dataset whose pixels are not judged, beside those that it marks itself."""
+
+
+class MaskFolderParams(Params):
+    """Parameters of a folder of images and masks."""
+
+    root: SuitePath
+    """Folder of both."""
+    images: str = "images"
+    """Folder of the images below root, searched with its subfolders."""
+    masks: str = "masks"
+    """Folder of the masks below root: the same names in the same subfolders (iCoseg: "ground_truth"). May be that of
+    the images when there is a suffix."""
+    suffix: str = ""
+    """What a mask's name has after the image's, before its extension, e.g. "_mask"."""
+    classes: dict[str, int] = Field({"background": 0, "foreground": 255}, min_length=2)
+    """Class name -> value in the masks, the background first. By default 0 is the background, 1 or 255 the rest."""
+    ignore: list[int] = []
+    """Values that are neither learned nor judged."""
+    split: Literal["all", "train", "val", "test"] = "all"
+    """all, or the share of the samples whose hashed names fall into it."""
+    shares: tuple[Share, Share, Share] = (0.7, 0.15, 0.15)
+    """Of train, val and test."""
+    count: Positive | None = None
+    """At most so many samples, evenly spaced over the sorted names; all by default."""
+
+    @property
+    def binary(self) -> bool:
+        return "classes" not in self.model_fields_set
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        values = list(self.classes.values())
+        if len(set(values)) < len(values) or set(values) & set(self.ignore):
+            raise ValueError("two classes have the same value, or one that is ignored")
+        if abs(sum(self.shares) - 1) > 1e-6:
+            raise ValueError(f"shares must add up to 1, they give {sum(self.shares):g}")
+        if self.images == self.masks and not self.suffix:
+            raise ValueError("images and masks in one folder need a suffix that tells them apart")
+        return self
+
+
+class PascalVocParams(Params):
+    """Parameters of Pascal VOC segmentation."""
+
+    root: SuitePath
+    """The folder with ImageSets, JPEGImages and SegmentationClass, or one of those above it (VOCdevkit)."""
+    split: Literal["train", "val", "trainval", "test"] = "val"
+    """The lists under ImageSets/Segmentation."""
+    test: Literal["test", "val"] = "test"
+    """What split = "test" reads: VOC2012 has no public masks for it, and training wants one."""
+    count: Positive | None = None
+    """At most so many samples, evenly spaced over the list; all by default."""
+
+
+City = Literal["austin", "chicago", "kitsap", "tyrol-w", "vienna"]
+INRIA_CITIES: tuple[City, ...] = ("austin", "chicago", "kitsap", "tyrol-w", "vienna")
+
+
+class InriaAerialParams(Params):
+    """Parameters of the Inria aerial images."""
+
+    root: SuitePath
+    """The folder with train/images and train/gt, AerialImageDataset in the archive."""
+    split: Literal["train", "val", "test"] = "val"
+    """val: tiles 1 to 5 of each city, train: the other 31."""
+    test: Literal["refuse", "val"] = "refuse"
+    """What split = "test" reads: the official one has no public masks, and training wants one."""
+    cities: list[City] = Field(list(INRIA_CITIES), min_length=1)
+    """Only tiles of these."""
+    window: int = Field(500, ge=16)
+    """Height and width of a sample in pixels."""
+    count: Positive | None = None
+    """At most so many samples, evenly spaced over the windows; all by default."""
+    incomplete: bool = False
+    """Reads the tiles that are there although others of the split are missing."""
+    checksums: SuitePath | None = None
+    """A file of `sha256sum` lines with names relative to root; a tile is checked before it is first read."""

@@ -98,7 +98,7 @@ class UNet:
             transform = augment.flip(rng, square=image.shape[-1] == image.shape[-2])
             image, mask, weights = transform(image), transform(mask), transform(weights)
         if self.params.elastic:
-            grid = augment.displacement(rng, *image.shape[-2:], self.params.elastic)
+            grid = augment.displacement(rng, image.shape[-2], image.shape[-1], self.params.elastic)
             inner = grid if not self.margin else augment.inner(grid, self.margin)
             image = augment.warp(image, grid, nearest=False)
             mask = augment.warp(mask[None].float(), inner, nearest=True)[0].long()

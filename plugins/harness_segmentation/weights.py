@@ -49,8 +49,7 @@ def objects_of(mask: Integers, instances: Integers | None) -> Integers:
     """The given object numbers, or else the 4-connected components of what is not background."""
     if instances is not None:
         return instances
-    components: Integers = ndimage.label(mask > 0)[0]
-    return components
+    return np.asarray(ndimage.label(mask > 0)[0], np.int32)
 
 
 class WeightCache:
@@ -64,8 +63,8 @@ class WeightCache:
         self._maps: OrderedDict[bytes, Floats] = OrderedDict()
 
     def get(self, mask: Integers, objects: Integers, make: Callable[[Integers, Integers], Floats]) -> Floats:
-        digest = hashlib.blake2b(np.ascontiguousarray(mask), digest_size=16)
-        digest.update(np.ascontiguousarray(objects))
+        digest = hashlib.blake2b(mask.tobytes(), digest_size=16)
+        digest.update(objects.tobytes())
         key = digest.digest()
         if key in self._maps:
             self._maps.move_to_end(key)
