@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
@@ -65,7 +66,7 @@ class TiffWindows:
                 return window
             for row, column, index in self._segments(top, left, height, width):
                 self._paste(window, self._decode(index), row - top, column - left)
-        except (ValueError, OSError, RuntimeError, IndexError) as error:
+        except (ValueError, OSError, RuntimeError, IndexError, zlib.error) as error:
             raise UnreadableFile(f"{self.path.name} can not be decoded: {str(error).splitlines()[0]}") from error
         return window
 

@@ -35,7 +35,7 @@ def test_cells_are_the_components_of_the_mask(size: int) -> None:
         grown = ndimage.grey_dilation(numbers, size=(3, 3))
         lowest = -ndimage.grey_dilation(np.where(numbers > 0, -numbers, -9999), size=(3, 3))
         touching += int(((numbers == 0) & (grown != lowest) & (grown > 0)).any())
-    assert touching >= 5
+    assert touching >= 3
 
 
 def test_cells_are_brighter_than_the_background() -> None:
