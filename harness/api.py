@@ -5,7 +5,7 @@ Light by design: importing this module imports neither torch, onnxruntime nor th
 
 from typing import TYPE_CHECKING
 
-from harness.card import InputSpec, ModelCard
+from harness.card import InputSpec, ModelCard, TileSpec
 from harness.contracts import (
     API_VERSION,
     Backend,
@@ -60,6 +60,7 @@ from harness.tasks import (
     TASKS,
     ClassificationTarget,
     KeypointsTarget,
+    SegmentationTarget,
     Target,
     Task,
 )
@@ -67,6 +68,7 @@ from harness.trainable import Pretrained, Recipe, Trainable
 
 if TYPE_CHECKING:
     from harness.geometry import Fit
+    from harness.masks import unpack_mask
     from harness.measure import closed_loop
     from harness.onnx.models import read_labels
     from harness.onnx.providers import provider_problem, provider_versions
@@ -82,6 +84,7 @@ _LAZY = {
     "provider_problem": "harness.onnx.providers",
     "provider_versions": "harness.onnx.providers",
     "read_labels": "harness.onnx.models",
+    "unpack_mask": "harness.masks",
 }
 """Names whose modules need numpy, Pillow or onnxruntime: imported when a plugin first asks for them."""
 
@@ -143,6 +146,7 @@ __all__ = [
     "Scalar",
     "Scenario",
     "ScenarioSpec",
+    "SegmentationTarget",
     "SuitePath",
     "Summary",
     "Table",
@@ -150,6 +154,7 @@ __all__ = [
     "Task",
     "TaskMismatch",
     "TensorInfo",
+    "TileSpec",
     "Timing",
     "Trainable",
     "Unreadable",
@@ -161,4 +166,5 @@ __all__ = [
     "provider_problem",
     "provider_versions",
     "read_labels",
+    "unpack_mask",
 ]

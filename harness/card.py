@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
@@ -11,17 +12,53 @@ from harness.params import Params
 Positive = Annotated[int, Field(gt=0)]
 
 
+class TileSpec(Params):
+    """How a fully convolutional graph takes images of any size (harness.tiling); lengths in input pixels."""
+
+    size: tuple[Positive, Positive]
+    """[height, width] of the largest piece that is run at once; an admitted size."""
+    step: Positive = 1
+    """Admitted heights and widths are `remainder` + a multiple of `step`; pieces lie at multiples of it."""
+    remainder: Annotated[int, Field(ge=0)] = 0
+    """See `step`."""
+    margin: Annotated[int, Field(ge=0)] = 0
+    """Pixels by which the output is smaller than the input on each side, in a network without padding."""
+    radius: Annotated[int, Field(ge=0)] = 0
+    """An output pixel depends on no input pixel further away: what neighboring pieces must overlap to agree."""
+
+    @property
+    def overlap(self) -> int:
+        """Pixels at each side of a tile that it does not decide, the margin included.
+
+        A padded network is right only beyond its receptive radius from the tile's border, an unpadded one everywhere.
+        """
+        return self.margin or self.step * math.ceil(self.radius / self.step)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        for side in self.size:
+            if side % self.step != self.remainder % self.step or side < self.remainder:
+                raise ValueError(f"size {list(self.size)} is not admitted: each side must be a multiple of {self.step}"
+                                 + (f" plus {self.remainder}" if self.remainder else ""))
+            if side < 2 * self.overlap + self.step:
+                raise ValueError(f"size {list(self.size)} is too small: tiles overlap by {self.overlap} pixels on each "
+                                 f"side, so that {2 * self.overlap + self.step} is the least")
+        return self
+
+
 class InputSpec(Params):
     """How a native image (uint8, height x width x channels) becomes the model's input (float32)."""
 
     size: tuple[Positive, Positive]
     """[height, width] of the model's input in pixels."""
-    color: Literal["RGB", "BGR", "GRAY"] = "RGB"
-    """Channel order; GRAY is one channel (ITU-R 601 luma)."""
+    color: Literal["RGB", "BGR", "GRAY", "RGBA"] = "RGB"
+    """Channel order; GRAY is one channel (ITU-R 601 luma); RGBA has a fourth one for any map beside the picture, 255
+    where the dataset gives none."""
     layout: Literal["NCHW", "NHWC"] = "NCHW"
     """Axis order of the model's input."""
-    fit: Literal["stretch", "crop", "letterbox"] = "stretch"
-    """stretch: aspect not kept; crop: shorter side scaled, center cut; letterbox: longer side scaled, rest filled."""
+    fit: Literal["stretch", "crop", "letterbox", "tile"] = "stretch"
+    """stretch: aspect not kept; crop: shorter side scaled, center cut; letterbox: longer side scaled, rest filled;
+    tile: never scaled, mirrored at the borders, cut into overlapping pieces where the model's card has `tile`."""
     resize: Positive | None = None
     """With fit = "crop": the shorter side in pixels before the cut (256 for ImageNet); by default no margin."""
     fill: Annotated[int, Field(ge=0, le=255)] = 114
@@ -35,7 +72,7 @@ class InputSpec(Params):
 
     @property
     def channels(self) -> int:
-        return 1 if self.color == "GRAY" else 3
+        return {"GRAY": 1, "RGBA": 4}.get(self.color, 3)
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -59,7 +96,7 @@ class ModelCard(Params):
     """The facts about one ONNX file; written by `harness export`, completed or overridden by a suite."""
 
     task: str
-    """One of harness.tasks.TASKS: classification or keypoints."""
+    """One of harness.tasks.TASKS: classification, keypoints, segmentation."""
     input: InputSpec
     """Preprocessing."""
     input_name: str | None = None
@@ -72,6 +109,8 @@ class ModelCard(Params):
     """Dataset label name -> class index; labels that are not here are looked up in `labels`."""
     cam_layer: str | None = None
     """Tensor that class activation methods explain by default."""
+    tile: TileSpec | None = None
+    """How a fully convolutional graph takes images of any size; with it, height and width of the graph are free."""
     recipe: dict[str, Any] | None = None
     """How it was trained."""
     weights_sha256: str | None = None

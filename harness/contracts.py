@@ -168,7 +168,7 @@ class Unreadable:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """images: native uint8 arrays (H, W, C), C = 1 or 3 (RGB), sizes may differ; ids are unique within the dataset."""
+    """images: native uint8 arrays (H, W, C), C = 1, 3 (RGB) or 4 (RGB and a map), sizes may differ; ids are unique."""
 
     images: Sequence[NDArray[np.uint8]]
     targets: Sequence[Target]

@@ -25,6 +25,7 @@ from harness.exports import GOLDEN, PARITY, RECORD, SNAPSHOTS, DatasetRecord, Ex
 from harness.host import Host
 from harness.table import Array, Table
 from harness.train import create_model, load_split, producers, split_params, validated
+from harness.trainable import AnySize
 
 if TYPE_CHECKING:
     import onnx
@@ -137,7 +138,7 @@ def to_onnx(predictor: nn.Module, model: Trainable, card: ModelCard) -> onnx.Mod
         program = torch.onnx.export(
             predictor, (example,), dynamo=True, external_data=False, opset_version=OPSET, verbose=False,
             input_names=[INPUT], output_names=list(model.output_names),
-            dynamic_shapes=({0: torch.export.Dim("batch")},))
+            dynamic_shapes=(dynamic_dims(model),))
     if program is None:
         raise ExportError("torch.onnx.export gave no program")
     proto: onnx.ModelProto = program.model_proto
@@ -157,6 +158,18 @@ def _named_cam_layer(proto: onnx.ModelProto, card: ModelCard) -> ModelCard:
         return card
     rename(proto, found, CAM_LAYER)
     return card.model_copy(update={"cam_layer": CAM_LAYER})
+
+
+def dynamic_dims(model: Trainable) -> dict[int, Any]:
+    """The batch, and the axes that the model declares free with the lengths that it admits."""
+    import torch
+
+    dims: dict[int, Any] = {0: torch.export.Dim("batch")}
+    if isinstance(model, AnySize):
+        for axis, (step, remainder) in model.dynamic_axes.items():
+            steps = torch.export.Dim(f"steps{axis}", min=1)
+            dims[axis] = step * steps + remainder if remainder else step * steps
+    return dims
 
 
 def torch_outputs(predictor: nn.Module, inputs: Array, names: Sequence[str]) -> dict[str, Array]:

@@ -73,7 +73,7 @@ class Fit:
 def prepare(images: Sequence[NDArray[np.uint8]], spec: InputSpec) -> tuple[Floats, list[Fit]]:
     """Native images -> one contiguous float32 batch in the model's layout, and how each was placed.
 
-    images: (H, W, C) uint8, C = 1 or 3 (RGB). Returns (N, C, h, w) or (N, h, w, C).
+    images: (H, W, C) uint8, C = 1, 3 (RGB) or 4 (RGB and a map). Returns (N, C, h, w) or (N, h, w, C).
     """
     placed = [fit_image(image, spec) for image in images]
     pixels = np.stack([pixel for pixel, _ in placed])
@@ -82,17 +82,20 @@ def prepare(images: Sequence[NDArray[np.uint8]], spec: InputSpec) -> tuple[Float
 
 def fit_image(image: NDArray[np.uint8], spec: InputSpec) -> tuple[NDArray[np.uint8], Fit]:
     """One native image -> (h, w, C) uint8 at the model's input size and in its color order, and how it was placed."""
-    picture = _colored(image, spec.color)
     native, size = Size(*image.shape[:2]), Size(*spec.size)
+    if spec.fit == "tile":
+        top, left = (size.height - native.height) // 2, (size.width - native.width) // 2
+        return mirrored_window(colored(image, spec.color), -top, -left, size), Fit(native, size, 1, 1, left, top)
+    picture = _colored(image, spec.color)
     if spec.fit == "stretch":
         scaled, (left, top) = size, (0, 0)
     else:
         scaled = _scaled_size(native, size, spec)
         left, top = round((size.width - scaled.width) / 2), round((size.height - scaled.height) / 2)
     if scaled != native:
-        picture = picture.resize((scaled.width, scaled.height), _BILINEAR)
+        picture = _resized(picture, scaled)
     if scaled != size:
-        fill = spec.fill if picture.mode == "L" else (spec.fill,) * 3
+        fill = spec.fill if picture.mode == "L" else (spec.fill,) * spec.channels
         canvas = Image.new(picture.mode, (size.width, size.height), fill)
         canvas.paste(picture, (left, top))
         picture = canvas
@@ -101,6 +104,23 @@ def fit_image(image: NDArray[np.uint8], spec: InputSpec) -> tuple[NDArray[np.uin
         pixels = pixels[:, :, ::-1]
     scale_x, scale_y = scaled.width / native.width, scaled.height / native.height
     return pixels, Fit(native, size, scale_x, scale_y, float(left), float(top))
+
+
+def colored(image: NDArray[np.uint8], color: str) -> NDArray[np.uint8]:
+    """(H, W, C) uint8 native image -> (H, W, c) uint8 in a model's color order, its size unchanged."""
+    pixels = np.asarray(_colored(image, color), np.uint8).reshape(*image.shape[:2], -1)
+    return pixels[:, :, ::-1] if color == "BGR" else pixels
+
+
+def mirrored_window(image: NDArray[Any], top: int, left: int, size: Size) -> NDArray[Any]:
+    """(H, W, ...) -> (height, width, ...) from row `top`, column `left`; beyond its borders the image is mirrored.
+
+    The border pixel is not repeated (Ronneberger 2015, figure 2); a window much larger than the image sees it several
+    times. Only the window is copied, so that the image may be a memory map.
+    """
+    rows = _mirrored(np.arange(top, top + size.height), image.shape[0])
+    columns = _mirrored(np.arange(left, left + size.width), image.shape[1])
+    return np.asarray(image[rows[:, None], columns[None]])
 
 
 def normalize(pixels: NDArray[np.uint8], spec: InputSpec) -> Floats:
@@ -128,7 +148,13 @@ def _scaled_size(native: Size, size: Size, spec: InputSpec) -> Size:
 
 def _colored(image: NDArray[np.uint8], color: str) -> Image.Image:
     picture = Image.fromarray(image[:, :, 0] if image.shape[2] == 1 else image)
-    return picture.convert("L" if color == "GRAY" else "RGB")
+    return picture.convert({"GRAY": "L", "RGBA": "RGBA"}.get(color, "RGB"))
+
+
+def _resized(picture: Image.Image, size: Size) -> Image.Image:
+    if picture.mode == "RGBA":  # Pillow would take the fourth channel for opacity, and black out what it hides
+        return Image.merge("RGBA", [_resized(band, size) for band in picture.split()])
+    return picture.resize((size.width, size.height), _BILINEAR)
 
 
 def _nearest(mask: NDArray[Any], size: Size, scale_x: float, scale_y: float, offset_x: float, offset_y: float,
@@ -138,6 +164,12 @@ def _nearest(mask: NDArray[Any], size: Size, scale_x: float, scale_y: float, off
     inside = ((rows >= 0) & (rows < mask.shape[0]))[:, None] & ((columns >= 0) & (columns < mask.shape[1]))[None]
     values = mask[np.clip(rows, 0, mask.shape[0] - 1)[:, None], np.clip(columns, 0, mask.shape[1] - 1)[None]]
     return np.where(inside, values, np.asarray(outside, mask.dtype))
+
+
+def _mirrored(positions: NDArray[np.int64], length: int) -> NDArray[np.int64]:
+    period = max(1, 2 * (length - 1))
+    folded = positions % period
+    return np.asarray(np.minimum(folded, period - folded) if length > 1 else folded, np.int64)
 
 
 def _pixel_under(positions: NDArray[np.floating[Any]]) -> NDArray[np.int64]:

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from harness.card import InputSpec, ModelCard
 from harness.contracts import Backend, Dataset, ModelFile
 from harness.errors import BackendUnavailable, CellError, DataError, TaskMismatch
-from harness.geometry import Fit
+from harness.geometry import Fit, colored, normalize
 from harness.host import blame, create
+from harness.masks import ClassMap, classes, native_classes, pack_masks
 from harness.plan import Cell
 from harness.suite import DatasetEntry
 from harness.table import Array, Table
@@ -96,10 +97,37 @@ class OpenedModel:
         for output in TASKS[self.card.task].outputs:
             if output.name in outputs and output.stored:
                 values = outputs[output.name]
+                if output.space == "map":
+                    columns.update(pack_masks(list(map(self._native_classes, values, fits))))
+                    continue
                 if output.space == "points":
                     values = np.stack([fit.points_to_native(value) for fit, value in zip(fits, values, strict=True)])
                 columns[output.name] = values
         return Table(columns)
+
+    def segment(self, images: Sequence[NDArray[np.uint8]], ids: Sequence[str]) -> Table:
+        """The class of each pixel of images of any size, tile by tile; as stored by `to_native`.
+
+        images: (H, W, C) uint8 native; the model's card must have `tile`. Raises CellError as `outputs` does.
+        """
+        return Table(pack_masks([self._segment(image, id_) for image, id_ in zip(images, ids, strict=True)]))
+
+    def _segment(self, image: NDArray[np.uint8], id_: str) -> ClassMap:
+        from harness.tiling import predict_tiles
+
+        if self.card.tile is None:
+            raise ValueError(f"{self.name} takes one size of images only")
+        result = np.empty(image.shape[:2], np.int16)
+
+        def predict(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+            return self.outputs(normalize(pixels, self.card.input), [id_])["logits"]
+
+        for part, logits in predict_tiles(colored(image, self.card.input.color), self.card.tile, predict):
+            result[part] = classes(logits)
+        return result
+
+    def _native_classes(self, logits: NDArray[np.float32], fit: Fit) -> ClassMap:
+        return native_classes(logits, fit, self.card.tile.margin if self.card.tile else 0)
 
     def class_indices(self, labels: Sequence[str]) -> NDArray[np.int64]:
         """(N,) class indices of label names. Raises TaskMismatch for a label that the model does not know."""

@@ -219,12 +219,21 @@ class _Live:
 
     def samples(self, loaded: _Loaded) -> Samples:
         batch, inputs = loaded.batch, loaded.inputs
+        if self.explainer is None and self._in_tiles(batch):
+            predictions = self.model.segment(batch.images, batch.ids)
+            return Samples(batch.ids, batch.targets, predictions, self.card, seed=_seed(self.cell),
+                           images=batch.images)
         if inputs is None:
             raise ValueError("a batch was not prepared")
         outputs = self.model.outputs(inputs, batch.ids)
         samples = Samples(batch.ids, batch.targets, self.model.to_native(outputs, loaded.fits), self.card,
                           seed=_seed(self.cell), images=batch.images, inputs=inputs, fits=loaded.fits)
         return self.explainer.explain(samples) if self.explainer else samples
+
+    def _in_tiles(self, batch: Batch) -> bool:
+        card = self.model.card
+        return (card.tile is not None and card.input.fit == "tile"
+                and any(image.shape[:2] != card.input.size for image in batch.images))
 
 
 def _seed(cell: Cell) -> int:

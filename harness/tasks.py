@@ -32,16 +32,30 @@ class ClassificationTarget:
     ignore: NDArray[np.bool_] | None = None
 
 
-Target = KeypointsTarget | ClassificationTarget
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SegmentationTarget:
+    """mask: (H, W) int32 class indices into `labels`, -1 where nothing is to be learned or judged (ignore).
 
-Space = Literal["points"]
+    labels: names of the dataset's classes, 0 is the background; instances: (H, W) int32 object numbers from 1, 0
+    outside of objects; None where the dataset does not tell objects of one class apart.
+    """
+
+    mask: NDArray[np.int32]
+    labels: tuple[str, ...]
+    instances: NDArray[np.int32] | None = None
+
+
+Target = KeypointsTarget | ClassificationTarget | SegmentationTarget
+
+Space = Literal["points", "map"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Output:
     """One output of a task's graph.
 
-    shape: symbolic, N = batch; space: what the host maps from model input pixels back to native pixels;
+    shape: symbolic, N = batch; space: what the host maps from model input pixels back to native pixels: coordinates, or
+    a map of class logits, of which the class of each native pixel is kept (harness.masks), never the logits;
     stored: kept with the predictions (heatmaps are not); required: the task can not do without it.
     """
 
@@ -76,6 +90,11 @@ TASKS: dict[str, Task] = {
                 Output(name="scores", shape="(N,K)", required=False),
                 Output(name="heatmaps", shape="(N,K,h,w)", stored=False, required=False),
             ),
+        ),
+        Task(
+            name="segmentation",
+            target=SegmentationTarget,
+            outputs=(Output(name="logits", shape="(N,C,h,w)", space="map"),),
         ),
     )
 }

@@ -65,7 +65,7 @@ class Writer:
         self._folder.mkdir(parents=True, exist_ok=True)
         stem = f"{len(self._entries):02d}"
         height, width = image.shape[:2]
-        picture = Image.fromarray(image[:, :, 0] if image.shape[2] == 1 else image)
+        picture = Image.fromarray(image[:, :, 0] if image.shape[2] == 1 else image[:, :, :3])
         self._entries.append({
             "id": id_,
             "file": self._save_picture(stem, picture),

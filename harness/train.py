@@ -26,7 +26,7 @@ from harness.prepared import Prepared
 from harness.preparing import prepare_split
 from harness.schedule import learning_rate
 from harness.table import Table
-from harness.trainable import Pretrained
+from harness.trainable import Augments, Pretrained
 
 if TYPE_CHECKING:
     import torch
@@ -191,13 +191,14 @@ class Trainer:
         for step, indices in enumerate(steps, 1):
             where = f"epoch {number}, batch {step} of {len(steps)}"
             self._set_rate(learning_rate(self.recipe, first + step - 1, self.steps))
-            total += self._step(indices, where) * len(indices)
+            rng = np.random.default_rng([self.recipe.seed, number, step])
+            total += self._step(indices, where, rng) * len(indices)
             if progress:
                 progress.batch(number, step, len(steps))
         return total / sum(map(len, steps))
 
-    def _step(self, indices: Sequence[int], where: str) -> float:
-        loss = self._loss(self.train_data, indices)[0]
+    def _step(self, indices: Sequence[int], where: str, rng: np.random.Generator) -> float:
+        loss = self._loss(self.train_data, indices, rng)[0]
         value = self._finite(loss.item(), "loss", where, self.train_data, indices)
         self.optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
@@ -224,14 +225,18 @@ class Trainer:
             self._snapshot(number)
         return total / len(self.val_data)
 
-    def _loss(self, data: Prepared, indices: Sequence[int]) -> tuple[Tensor, Any]:
+    def _loss(self, data: Prepared, indices: Sequence[int],
+              rng: np.random.Generator | None = None) -> tuple[Tensor, Any]:
+        """rng: draws the augmentation of a model that has one; None leaves the samples as they are."""
         import torch
 
         batch = data.take(indices)
-        encoded = {name: tensor.to(self.device)
-                   for name, tensor in self.model.encode(batch.targets, batch.fits).items()}
+        inputs, encoded = as_tensor(batch.inputs(slice(None))), self.model.encode(batch.targets, batch.fits)
+        if rng is not None and isinstance(self.model, Augments):
+            inputs, encoded = self.model.augment(inputs, encoded, rng)
+        encoded = {name: tensor.to(self.device) for name, tensor in encoded.items()}
         with torch.autocast(self.device, torch.bfloat16, enabled=self.recipe.precision == "bf16"):
-            outputs = self.module(as_tensor(batch.inputs(slice(None))).to(self.device))
+            outputs = self.module(inputs.to(self.device))
             return self.model.loss(outputs, encoded), outputs
 
     def _finite(self, value: float, what: str, where: str, data: Prepared, indices: Sequence[int]) -> float:

@@ -10,6 +10,7 @@ from pydantic import Field
 from harness.params import Params
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
     from torch import Tensor, nn
 
@@ -98,3 +99,20 @@ class Trainable(Protocol):
 
     def card_fields(self) -> Mapping[str, Any]:
         """Further ModelCard fields: labels, cam_layer."""
+
+
+@runtime_checkable
+class Augments(Protocol):
+    """A Trainable may also change its training batches, never those of validation."""
+
+    def augment(self, inputs: Tensor, encoded: Mapping[str, Tensor],
+                rng: np.random.Generator) -> tuple[Tensor, Mapping[str, Tensor]]:
+        """(N, C, h, w) float32 inputs and what `encode` gave -> the same, changed; deterministic by `rng`."""
+
+
+@runtime_checkable
+class AnySize(Protocol):
+    """A Trainable may also take images of other sizes than `input.size`; its export then has free height and width."""
+
+    dynamic_axes: Mapping[int, tuple[int, int]]
+    """Axis of the image input -> (step, remainder): its admitted lengths are remainder + a multiple of step."""

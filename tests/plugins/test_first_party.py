@@ -21,9 +21,10 @@ from harness.contracts import (
 )
 from harness.discovery import Disabled
 from harness.host import Host, HostConfig
+from harness.masks import pack_masks
 from harness.results import CellResult, LatencyResult, MetricResult, Results
 from harness.table import Table
-from harness.tasks import ClassificationTarget, KeypointsTarget
+from harness.tasks import ClassificationTarget, KeypointsTarget, SegmentationTarget
 from harness.testing.conformance import (
     check_backend,
     check_dataset,
@@ -46,7 +47,7 @@ def test_all_plugins_load_without_complaint():
     assert HOST.failures == []
     assert [record.warnings for record in HOST.plugins if record.warnings] == []
     assert HOST.duplicates() == []
-    assert {"keypoints", "classification", "onnx", "runtime", "reports"} <= {record.name for record in HOST.plugins}
+    assert {"keypoints", "classification", "segmentation", "onnx", "runtime", "reports"} <= {record.name for record in HOST.plugins}
 
 
 def test_every_kind_of_declaration_is_checked_here():
@@ -82,8 +83,43 @@ def class_folders(folder):
     return {"root": folder}
 
 
-DATASETS = {"stick-figures": lambda folder: {"count": 9, "size": 64}, "oxford-pet": photographs,
-            "foreground": lambda folder: {"count": 9, "size": 48}, "image-folder": class_folders}
+def masked_photographs(folder):
+    """Three images and masks, as mask-folder, and as Pascal VOC lists them."""
+    for name in ("a", "b", "c"):
+        pixels = np.random.default_rng(len(name)).integers(0, 256, (30, 40, 3), np.uint8)
+        for place, data in (("images", pixels), ("masks", pixels[:, :, 0] // 128)):
+            (folder / place).mkdir(exist_ok=True)
+            Image.fromarray(data).save(folder / place / f"{name}.png")
+    return {"root": folder}
+
+
+def voc(folder):
+    masked_photographs(folder)
+    (folder / "ImageSets/Segmentation").mkdir(parents=True)
+    (folder / "ImageSets/Segmentation/val.txt").write_text("a\nb\nc\n")
+    (folder / "masks").rename(folder / "SegmentationClass")
+    (folder / "JPEGImages").mkdir()
+    for path in (folder / "images").iterdir():
+        Image.open(path).save(folder / f"JPEGImages/{path.stem}.jpg")
+    return {"root": folder}
+
+
+def aerial(folder):
+    tifffile = pytest.importorskip("tifffile")
+    for number in range(1, 6):
+        for kind, channels in (("images", 3), ("gt", 1)):
+            (folder / "train" / kind).mkdir(parents=True, exist_ok=True)
+            data = np.full((32, 48, channels), 255, np.uint8).squeeze()
+            tifffile.imwrite(folder / f"train/{kind}/chicago{number}.tif", data)
+    return {"root": folder, "cities": ["chicago"], "window": 16}
+
+
+DATASETS = {
+    "stick-figures": lambda folder: {"count": 9, "size": 64}, "oxford-pet": photographs,
+    "cells": lambda folder: {"count": 9, "size": 64}, "mask-folder": masked_photographs, "pascal-voc-seg": voc,
+    "inria-aerial": aerial,
+    "foreground": lambda folder: {"count": 9, "size": 48}, "image-folder": class_folders,
+}
 
 
 @pytest.mark.parametrize("spec", declared(DatasetSpec))
@@ -112,7 +148,21 @@ def keypoint_samples():
     return Samples(ids=[f"k{i}" for i in range(12)], targets=targets, predictions=table, card=card)
 
 
-SAMPLES = {"classification": classification_samples, "keypoints": keypoint_samples}
+def segmentation_samples():
+    rng = np.random.default_rng(2)
+    sizes = [(int(h), int(w)) for h, w in rng.integers(4, 20, (12, 2))]
+    masks = [rng.integers(-1, 3, size).astype(np.int32) for size in sizes]
+    masks[4][:] = -1  # an image without a judged pixel
+    labels = ("background", "cat", "dog")
+    targets = [SegmentationTarget(mask=mask, labels=labels, instances=np.maximum(mask, 0)) for mask in masks]
+    predictions = [np.where(rng.random(mask.shape) < 0.7, mask, 0).astype(np.int16) for mask in masks]
+    card = ModelCard(task="segmentation", input=InputSpec(size=(8, 8)), labels=list(labels))
+    return Samples(ids=[f"m{i}" for i in range(12)], targets=targets, predictions=Table(pack_masks(predictions)),
+                   card=card)
+
+
+SAMPLES = {"classification": classification_samples, "keypoints": keypoint_samples,
+           "segmentation": segmentation_samples}
 
 
 @pytest.mark.parametrize("spec", declared(MetricSpec))

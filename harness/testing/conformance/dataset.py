@@ -54,7 +54,7 @@ def _read(dataset: Dataset, size: int, indices: Sequence[int]) -> _Read:
 
 def _check_sample(spec: DatasetSpec, image: Any, target: Target, who: str) -> None:
     expect(isinstance(image, np.ndarray) and image.dtype == np.uint8, f"{who}: the image is not a uint8 array")
-    expect(image.ndim == 3 and image.shape[2] in (1, 3) and image.size, f"{who}: image shape {image.shape}")
+    expect(image.ndim == 3 and image.shape[2] in (1, 3, 4) and image.size, f"{who}: image shape {image.shape}")
     expect(isinstance(target, TASKS[spec.task].target), f"{who}: a {type(target).__name__} for task {spec.task}")
     for what, field in (("boxes", "boxes"), ("mask", "mask")):
         expect(what not in spec.provides or getattr(target, field, None) is not None, f"{who}: no {what}, but declared")

@@ -1,0 +1,115 @@
+"""Generated cells: gray ellipses that touch, each with its number.
+
+An image is a pure function of (seed, split, index): it depends neither on the number of images nor on their order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from harness.api import Batch, SegmentationTarget
+from harness_segmentation.params import CELL_LABELS, CellsParams
+
+Floats = NDArray[np.float64]
+Numbers = NDArray[np.int32]
+
+_SPLITS = {"train": 0, "val": 1, "test": 2}
+_SMALLEST = 40
+"""Pixels that a cell keeps at least; a smaller remnant is taken away."""
+_BLUR = 0.7
+_EIGHT = np.ones((3, 3), bool)
+
+
+class Cells(NamedTuple):
+    """depth: (H, W) smallest normalized distance to a cell's center, 1 on its outline; owner: its number from 1."""
+
+    depth: Floats
+    owner: Numbers
+
+
+class CellImages:
+    """Dataset of cells; images (size, size, 1) uint8, class 1 inside of cells, at least a pixel between two of them."""
+
+    def __init__(self, params: CellsParams) -> None:
+        self.params = params
+
+    def __len__(self) -> int:
+        return self.params.count
+
+    def batches(self, size: int, indices: Sequence[int] | None = None) -> Iterator[Batch]:
+        """The images at the given indices (all by default), at most `size` at a time."""
+        wanted = list(range(len(self)) if indices is None else indices)
+        for start in range(0, len(wanted), size):
+            chosen = wanted[start : start + size]
+            images, numbers = zip(*(self.sample(index) for index in chosen), strict=True)
+            targets = [SegmentationTarget(mask=(each > 0).astype(np.int32), labels=CELL_LABELS, instances=each)
+                       for each in numbers]
+            yield Batch(images, targets, [f"{self.params.split}-{index:05d}" for index in chosen])
+
+    def fingerprint(self) -> str:
+        return ""
+
+    def sample(self, index: int) -> tuple[NDArray[np.uint8], Numbers]:
+        """(size, size, 1) uint8 image and (size, size) int32 cell numbers, 0 between cells; raises IndexError."""
+        if not 0 <= index < len(self):
+            raise IndexError(index)
+        params = self.params
+        rng = np.random.default_rng([params.seed, _SPLITS[params.split], index])
+        cells = place(params, rng)
+        numbers = separate(cells.owner)
+        background, contrast, noise = (rng.uniform(*r) for r in (params.background, params.contrast, params.noise))
+        picture = background + contrast * brightness(cells, numbers, rng)
+        picture = ndimage.gaussian_filter(picture, _BLUR) + noise * rng.standard_normal(picture.shape)
+        return np.clip(np.rint(picture), 0, 255).astype(np.uint8)[:, :, None], numbers
+
+
+def place(params: CellsParams, rng: np.random.Generator) -> Cells:
+    """Ellipses one after the other; one that would lie too much on earlier ones is left out."""
+    size = params.size
+    cells = Cells(np.full((size, size), np.inf), np.zeros((size, size), np.int32))
+    attempts = round(rng.integers(*params.density, endpoint=True) * (size / 128) ** 2)
+    for number in range(1, attempts + 1):
+        center, axes, turn = rng.uniform(0, size, 2), rng.uniform(*params.radius, 2), rng.uniform(0, np.pi)
+        reach = int(axes.max()) + 2
+        rows, columns = (slice(max(0, int(c) - reach), int(c) + reach + 1) for c in center)
+        y, x = np.ogrid[rows, columns][0] - center[0], np.ogrid[rows, columns][1] - center[1]
+        y, x = y[: size - rows.start], x[:, : size - columns.start]
+        along, across = x * np.cos(turn) + y * np.sin(turn), y * np.cos(turn) - x * np.sin(turn)
+        distance = np.hypot(along / axes[0], across / axes[1])
+        inside = distance <= 1
+        depth, owner = cells.depth[rows, columns], cells.owner[rows, columns]
+        if (inside & (owner > 0)).sum() > params.overlap * inside.sum():
+            continue
+        nearer = inside & (distance < depth)
+        depth[nearer], owner[nearer] = distance[nearer], number
+    return cells
+
+
+def separate(owner: Numbers) -> Numbers:
+    """Cells numbered from 1 without gaps in the numbers, each 4-connected, no two of them 8-adjacent.
+
+    Of two adjacent pixels of different cells the one with the higher number becomes background.
+    """
+    numbered = np.where(owner > 0, owner, np.iinfo(np.int32).max)
+    lowest = ndimage.minimum_filter(numbered, footprint=_EIGHT, mode="nearest")
+    apart = np.where(lowest < owner, 0, owner)
+    numbers = np.zeros_like(apart)
+    for number in np.unique(apart[apart > 0]):
+        parts, count = ndimage.label(apart == number)
+        areas = np.bincount(parts.ravel(), minlength=count + 1)[1:]
+        if areas.max() >= _SMALLEST:
+            numbers[parts == 1 + areas.argmax()] = numbers.max() + 1
+    return numbers
+
+
+def brightness(cells: Cells, numbers: Numbers, rng: np.random.Generator) -> Floats:
+    """(H, W) shares of the contrast: 0 between cells, 0.75 to 1.25 by cell, less toward its outline, with texture."""
+    levels = np.concatenate([[0.0], rng.uniform(0.75, 1.25, int(numbers.max(initial=0)))])
+    shading = 1 - 0.25 * np.where(numbers > 0, np.minimum(cells.depth, 1), 0) ** 2
+    texture = ndimage.gaussian_filter(rng.standard_normal(numbers.shape), 2.5)
+    return np.asarray(levels[numbers] * shading + 0.3 * texture, np.float64)
