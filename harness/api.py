@@ -5,7 +5,7 @@ Light by design: importing this module imports neither torch, onnxruntime nor th
 
 from typing import TYPE_CHECKING
 
-from harness.card import InputSpec, ModelCard
+from harness.card import InputSpec, ModelCard, SsdDecoder
 from harness.contracts import (
     API_VERSION,
     Backend,
@@ -59,17 +59,19 @@ from harness.results import CellResult, Results
 from harness.tasks import (
     TASKS,
     ClassificationTarget,
+    DetectionTarget,
     KeypointsTarget,
     Target,
     Task,
 )
-from harness.trainable import Recipe, Trainable
+from harness.trainable import Finish, Recipe, Trainable
 
 if TYPE_CHECKING:
     from harness.geometry import Fit
     from harness.measure import closed_loop
     from harness.onnx.providers import provider_problem, provider_versions
     from harness.onnx.session import open_session
+    from harness.suppression import decode_ssd
     from harness.table import Ragged, Table
 
 _LAZY = {
@@ -77,6 +79,7 @@ _LAZY = {
     "Ragged": "harness.table",
     "Table": "harness.table",
     "closed_loop": "harness.measure",
+    "decode_ssd": "harness.suppression",
     "open_session": "harness.onnx.session",
     "provider_problem": "harness.onnx.providers",
     "provider_versions": "harness.onnx.providers",
@@ -106,8 +109,10 @@ __all__ = [
     "DataError",
     "Dataset",
     "DatasetSpec",
+    "DetectionTarget",
     "Executor",
     "ExecutorSpec",
+    "Finish",
     "Fit",
     "GradientRuleSpec",
     "Group",
@@ -140,6 +145,7 @@ __all__ = [
     "Scalar",
     "Scenario",
     "ScenarioSpec",
+    "SsdDecoder",
     "SuitePath",
     "Summary",
     "Table",
@@ -151,6 +157,7 @@ __all__ = [
     "Trainable",
     "Unreadable",
     "closed_loop",
+    "decode_ssd",
     "did_you_mean",
     "hookimpl",
     "one_of",

@@ -83,12 +83,9 @@ def prepare(images: Sequence[NDArray[np.uint8]], spec: InputSpec) -> tuple[Float
 def fit_image(image: NDArray[np.uint8], spec: InputSpec) -> tuple[NDArray[np.uint8], Fit]:
     """One native image -> (h, w, C) uint8 at the model's input size and in its color order, and how it was placed."""
     picture = _colored(image, spec.color)
-    native, size = Size(*image.shape[:2]), Size(*spec.size)
-    if spec.fit == "stretch":
-        scaled, (left, top) = size, (0, 0)
-    else:
-        scaled = _scaled_size(native, size, spec)
-        left, top = round((size.width - scaled.width) / 2), round((size.height - scaled.height) / 2)
+    fit = place(Size(*image.shape[:2]), spec)
+    native, size, left, top = fit.native, fit.size, int(fit.offset_x), int(fit.offset_y)
+    scaled = Size(round(native.height * fit.scale_y), round(native.width * fit.scale_x))
     if scaled != native:
         picture = picture.resize((scaled.width, scaled.height), _BILINEAR)
     if scaled != size:
@@ -99,8 +96,18 @@ def fit_image(image: NDArray[np.uint8], spec: InputSpec) -> tuple[NDArray[np.uin
     pixels = np.asarray(picture, np.uint8).reshape(size.height, size.width, spec.channels)
     if spec.color == "BGR":
         pixels = pixels[:, :, ::-1]
-    scale_x, scale_y = scaled.width / native.width, scaled.height / native.height
-    return pixels, Fit(native, size, scale_x, scale_y, float(left), float(top))
+    return pixels, fit
+
+
+def place(native: Size, spec: InputSpec) -> Fit:
+    """How an image of this size is placed into the model's input."""
+    size = Size(*spec.size)
+    if spec.fit == "stretch":
+        scaled, (left, top) = size, (0, 0)
+    else:
+        scaled = _scaled_size(native, size, spec)
+        left, top = round((size.width - scaled.width) / 2), round((size.height - scaled.height) / 2)
+    return Fit(native, size, scaled.width / native.width, scaled.height / native.height, float(left), float(top))
 
 
 def normalize(pixels: NDArray[np.uint8], spec: InputSpec) -> Floats:

@@ -32,16 +32,31 @@ class ClassificationTarget:
     ignore: NDArray[np.bool_] | None = None
 
 
-Target = KeypointsTarget | ClassificationTarget
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DetectionTarget:
+    """The objects of one image, M >= 0 of them.
 
-Space = Literal["points"]
+    boxes: (M, 4) float32; labels: M class names; crowd: (M,) bool, regions that hold several objects, in which further
+    detections are not counted as wrong; areas: (M,) float32 native pixels where they are not those of the boxes (COCO
+    takes the area of the segmentation).
+    """
+
+    boxes: NDArray[np.float32]
+    labels: tuple[str, ...]
+    crowd: NDArray[np.bool_]
+    areas: NDArray[np.float32] | None = None
+
+
+Target = KeypointsTarget | ClassificationTarget | DetectionTarget
+
+Space = Literal["points", "boxes"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Output:
     """One output of a task's graph.
 
-    shape: symbolic, N = batch; space: what the host maps from model input pixels back to native pixels;
+    shape: symbolic, N = batch, D = all detections of the batch; space: what the host maps from model input pixels back to native pixels;
     stored: kept with the predictions (heatmaps are not); required: the task can not do without it.
     """
 
@@ -50,6 +65,11 @@ class Output:
     space: Space | None = None
     stored: bool = True
     required: bool = True
+
+    @property
+    def flat(self) -> bool:
+        """One row per detection; the output `image` says to which sample of the batch (0 to N - 1) each belongs."""
+        return self.shape.startswith("(D")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +84,9 @@ class Task:
         return next((output for output in self.outputs if output.name == name), None)
 
 
+IMAGE = "image"
+"""The flat output that gives each row's sample."""
+
 TASKS: dict[str, Task] = {
     task.name: task
     for task in (
@@ -75,6 +98,18 @@ TASKS: dict[str, Task] = {
                 Output(name="keypoints", shape="(N,K,2)", space="points"),
                 Output(name="scores", shape="(N,K)", required=False),
                 Output(name="heatmaps", shape="(N,K,h,w)", stored=False, required=False),
+            ),
+        ),
+        Task(
+            name="detection",
+            target=DetectionTarget,
+            outputs=(
+                Output(name="boxes", shape="(D,4)", space="boxes"),
+                Output(name="scores", shape="(D)"),
+                Output(name="labels", shape="(D)"),
+                Output(name=IMAGE, shape="(D)"),
+                Output(name="level", shape="(D)", required=False),
+                Output(name="activations", shape="(N,L,h,w)", stored=False, required=False),
             ),
         ),
     )

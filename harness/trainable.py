@@ -10,7 +10,9 @@ from pydantic import Field
 from harness.params import Params
 
 if TYPE_CHECKING:
+    import onnx
     import torch
+    from numpy.typing import NDArray
     from torch import Tensor, nn
 
     from harness.card import InputSpec
@@ -41,6 +43,8 @@ class Recipe(Params):
     """Learning rate."""
     optimizer: Literal["adam", "adamw", "sgd"] = "adam"
     """Optimizer with its torch defaults beside the learning rate."""
+    schedule: Literal["constant", "one-cycle"] = "constant"
+    """Learning rate over the optimizer steps; one-cycle rises to `lr` and falls to nearly 0 (Smith and Topin 2018)."""
     seed: int = 0
     """Seeds weights, order and augmentation."""
     snapshots: int = Field(4, ge=0)
@@ -74,3 +78,23 @@ class Trainable(Protocol):
 
     def card_fields(self) -> Mapping[str, Any]:
         """Further ModelCard fields: labels, cam_layer."""
+
+
+class Finish(Protocol):
+    """What a predictor can not do in torch's exporter, e.g. non-maximum suppression: added to its ONNX graph.
+
+    A Trainable may carry one as its attribute `finish`. The file before it is exported too, as `model.raw.fp32.onnx`,
+    with batch 1 and nothing but fixed shapes; `raw_card` says how the host decodes that one.
+    """
+
+    input_names: Sequence[str]
+    """Names of the predictor's outputs, in order; `output_names` are then those of the finished graph."""
+
+    def append(self, model: onnx.ModelProto) -> None:
+        """Replace the outputs of the graph by the task's, in place."""
+
+    def reference(self, outputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        """The same in numpy, on the predictor's outputs: what the finished graph is held against."""
+
+    def raw_card(self) -> Mapping[str, Any]:
+        """ModelCard fields of the file without it: decoder."""
