@@ -86,4 +86,4 @@ def _overlaps(box: Array, others: Array) -> Array:
     common = extent[:, 0] * extent[:, 1]
     areas = (others[:, 2] - others[:, 0]) * (others[:, 3] - others[:, 1])
     union = areas + (box[2] - box[0]) * (box[3] - box[1]) - common
-    return np.divide(common, union, out=np.zeros_like(common), where=(common > 0) & (union > 0))
+    return np.asarray(np.divide(common, union, out=np.zeros_like(common), where=(common > 0) & (union > 0)))

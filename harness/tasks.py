@@ -56,8 +56,8 @@ Space = Literal["points", "boxes"]
 class Output:
     """One output of a task's graph.
 
-    shape: symbolic, N = batch, D = all detections of the batch; space: what the host maps from model input pixels back to native pixels;
-    stored: kept with the predictions (heatmaps are not); required: the task can not do without it.
+    shape: symbolic, N = batch, D = all detections of the batch; space: what the host maps from model input pixels back
+    to native pixels; stored: kept with the predictions (heatmaps are not); required: the task can not do without it.
     """
 
     name: str

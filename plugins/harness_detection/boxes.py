@@ -34,4 +34,4 @@ def iou_matrix(first: Array, second: Array, crowd: NDArray[np.bool_] | None = No
     union = areas(first)[:, None] + areas(second)[None] - common
     if crowd is not None:
         union = np.where(crowd[None], areas(first)[:, None], union)
-    return np.divide(common, union, out=np.zeros_like(common), where=union > 0)
+    return np.asarray(np.divide(common, union, out=np.zeros_like(common), where=union > 0))

@@ -68,7 +68,7 @@ class MultiscaleDetector:
             classes = focal_loss(outputs.logits, labels, params.focal_gamma, params.focal_alpha)
         else:
             classes = hard_negative_cross_entropy(outputs.logits, labels, params.negatives)
-        boxes = box_loss(outputs.offsets, encoded["offsets"], labels)
+        boxes = box_loss(outputs.offsets, encoded["offsets"], labels, params.box_beta)
         return (classes + boxes) / (labels > BACKGROUND).sum().clamp(min=1)
 
     def predictor(self, module: nn.Module) -> nn.Module:
@@ -114,7 +114,7 @@ class _Predictor(nn.Module):
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         raw: RawDetections = self.module(image)
-        boxes = decode(raw.offsets, self.anchors, self.params.variances).clamp(0, float(self.params.size))
+        boxes = decode(raw.offsets, self.anchors, self.params.variances).clamp(0.0, float(self.params.size))
         odds = raw.logits if self.params.loss == "focal" else softmax_log_odds(raw.logits)
         return (boxes, odds, activation_maps(raw.features)) if self.params.activations else (boxes, odds)
 

@@ -36,7 +36,7 @@ def focal_loss(logits: Tensor, labels: Tensor, gamma: float, alpha: float) -> Te
     return (losses * weights * (labels >= BACKGROUND).unsqueeze(2)).sum()
 
 
-def box_loss(offsets: Tensor, truth: Tensor, labels: Tensor) -> Tensor:
-    """Sum of the smooth L1 losses of the positives' offsets; offsets, truth: (N, A, 4)."""
+def box_loss(offsets: Tensor, truth: Tensor, labels: Tensor, beta: float) -> Tensor:
+    """Sum of the smooth L1 losses of the positives' offsets; offsets, truth: (N, A, 4); linear from `beta` on."""
     positive = labels > BACKGROUND
-    return F.smooth_l1_loss(offsets[positive], truth[positive], reduction="sum")
+    return F.smooth_l1_loss(offsets[positive], truth[positive], reduction="sum", beta=beta)

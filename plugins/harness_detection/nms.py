@@ -86,5 +86,5 @@ def _nodes() -> Iterator[onnx.NodeProto]:
 def _outputs() -> Iterator[onnx.ValueInfoProto]:
     kinds = {"boxes": TensorProto.FLOAT, "scores": TensorProto.FLOAT}
     for name in OUTPUTS:
-        shape = [_COUNT, 4] if name == "boxes" else [_COUNT]
+        shape: list[str | int | None] = [_COUNT, 4] if name == "boxes" else [_COUNT]
         yield helper.make_tensor_value_info(name, kinds.get(name, TensorProto.INT64), shape)

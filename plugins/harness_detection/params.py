@@ -107,6 +107,8 @@ class MultiscaleDetectorParams(Params):
     """Focusing exponent of the focal loss."""
     focal_alpha: float = Field(0.25, gt=0, lt=1)
     """Weight of the positives in the focal loss."""
+    box_beta: float = Field(0.1, gt=0, le=1)
+    """Error of an offset at which smooth L1 turns from quadratic to linear; small ones sharpen boxes, 1 is SSD's."""
     score_threshold: float = Field(0.05, gt=0, lt=1)
     """Detections with a score at or below are dropped, inside the graph."""
     iou_threshold: float = Field(0.45, ge=0, le=1)
@@ -149,3 +151,32 @@ class MultiscaleDetectorRecipe(Recipe):
     """Highest learning rate."""
     schedule: Literal["constant", "one-cycle"] = "one-cycle"
     """Learning rate over the optimizer steps; one-cycle rises to `lr` and falls to nearly 0 (Smith and Topin 2018)."""
+
+
+class CocoMapParams(Params):
+    """COCO's numbers have no parameters."""
+
+
+class ScaleSpecializationParams(Params):
+    """Which detections are true positives."""
+
+    iou: float = Field(0.5, gt=0, le=1)
+    """Smallest IoU of a detection with the object that it finds."""
+    score_threshold: Share = 0.5
+    """Smallest score of a detection that counts."""
+
+
+class AnchorCoverageParams(Params):
+    """When an object counts as covered."""
+
+    iou: float = Field(0.5, gt=0, le=1)
+    """Smallest IoU of an object with its best anchor."""
+
+
+class ClassConfusionParams(Params):
+    """Which detections find an object."""
+
+    iou: float = Field(0.5, gt=0, le=1)
+    """Smallest IoU of a detection with the object that it finds."""
+    score_threshold: Share = 0.5
+    """Smallest score of a detection that counts."""

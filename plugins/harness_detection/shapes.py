@@ -107,7 +107,7 @@ def coverage(label: int, box: Floats, size: int) -> Floats:
         slope = np.hypot(1.0, 0.5)
         flanks = (np.abs(x - (x0 + x1) / 2) - (y - y0) / 2) / slope
         distance = np.maximum(flanks, y - y1)
-    return np.clip(0.5 - distance, 0, 1)
+    return np.asarray(np.clip(0.5 - distance, 0, 1))
 
 
 def ground(rng: np.random.Generator, size: int, color: Floats, texture: float) -> Floats:
@@ -116,7 +116,7 @@ def ground(rng: np.random.Generator, size: int, color: Floats, texture: float) -
     for cells in _GRIDS:
         picture += _enlarge(rng.standard_normal((cells, cells, 3)), size) / np.sqrt(cells)
     picture *= texture / max(float(picture.std()), 1e-9)
-    return picture + color
+    return np.asarray(picture + color)
 
 
 def _fits(shape: Shape, placed: Sequence[Shape], overlap: float) -> bool:
