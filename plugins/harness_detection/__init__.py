@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 from harness.api import DatasetSpec, MetricSpec, ModelSpec, RunContext, hookimpl
@@ -10,10 +11,12 @@ from harness_detection.params import (
     ClassConfusionParams,
     CocoMapParams,
     CocoParams,
+    DetectionCountParams,
     MultiscaleDetectorParams,
     MultiscaleDetectorRecipe,
     ScaleSpecializationParams,
     ShapesParams,
+    UnlabeledImagesParams,
 )
 
 harness_api = 1
@@ -39,6 +42,13 @@ def harness_datasets() -> Iterable[DatasetSpec]:
             params=CocoParams,
             provides=frozenset({"boxes"}),
             factory="harness_detection.coco:Coco",
+        ),
+        DatasetSpec(
+            name="unlabeled-images",
+            summary="A folder of images without annotations: for latency, pictures and counts.",
+            task="detection",
+            params=UnlabeledImagesParams,
+            factory="harness_detection.unlabeled:UnlabeledImages",
         ),
     ]
 
@@ -96,6 +106,16 @@ def harness_metrics() -> Iterable[MetricSpec]:
             requires=frozenset({"boxes"}),
             params=ClassConfusionParams,
             factory="harness_detection.confusion:ClassConfusion",
+            replicates=200,
+        ),
+        MetricSpec(
+            name="detection-count",
+            summary="Detections for each image, whatever the truth: needs no annotations.",
+            tasks=_DETECTION,
+            params=DetectionCountParams,
+            factory="harness_detection.counting:DetectionCount",
+            unit="per image",
+            range=(0.0, math.inf),
             replicates=200,
         ),
     ]

@@ -8,13 +8,11 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from harness.api import Batch, DataError, DetectionTarget, Unreadable, did_you_mean, one_of
 from harness_detection.coco_file import CocoFile, ImageEntry, read_coco
+from harness_detection.files import file_state, read_rgb
 from harness_detection.params import CocoParams
-
-_DAMAGE = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError)
 
 
 class Coco:
@@ -46,10 +44,10 @@ class Coco:
             yield self._batch([self._entries[index] for index in wanted[start : start + size]])
 
     def fingerprint(self) -> str:
-        """SHA-256 over the file of annotations, and name, size and time of change of the images, the absent included."""
+        """SHA-256 over the annotations, and name, size and time of change of the images, the absent included."""
         digest = hashlib.sha256(self.params.annotations.read_bytes())
         for entry in self._entries:
-            digest.update(f"{entry.file_name}\0{_state(self.params.images / entry.file_name)}\n".encode())
+            digest.update(f"{entry.file_name}\0{file_state(self.params.images / entry.file_name)}\n".encode())
         return digest.hexdigest()
 
     def _batch(self, entries: Sequence[ImageEntry]) -> Batch:
@@ -82,26 +80,14 @@ def _categories(file: CocoFile, params: CocoParams) -> frozenset[str]:
 
 def _read(path: Path, entry: ImageEntry) -> NDArray[np.uint8] | str:
     """(H, W, 3) uint8, or why the image can not be used."""
-    if not path.is_file():
-        return f"{entry.file_name} does not exist"
-    try:
-        with Image.open(path) as picture:
-            # Pillow warns when it has to drop a palette's transparency.
-            rgb = (picture.convert("RGBA") if "transparency" in picture.info else picture).convert("RGB")
-    except _DAMAGE as error:
-        return f"{entry.file_name} is damaged or no image: {str(error).replace(repr(str(path)), 'this file')}"
-    if entry.size is not None and rgb.size != entry.size:
-        return (f"{entry.file_name} has {rgb.width} x {rgb.height} pixels, the annotations say "
+    pixels = read_rgb(path, entry.file_name)
+    if isinstance(pixels, str):
+        return pixels
+    height, width = pixels.shape[:2]
+    if entry.size is not None and (width, height) != entry.size:
+        return (f"{entry.file_name} has {width} x {height} pixels, the annotations say "
                 f"{entry.size[0]} x {entry.size[1]}")
-    outside = [item for item in entry.objects if item.box[2] > rgb.width or item.box[3] > rgb.height]
+    outside = [item for item in entry.objects if item.box[2] > width or item.box[3] > height]
     if outside:
-        return f"{entry.file_name} has {rgb.width} x {rgb.height} pixels, annotation {outside[0].id} leaves it"
-    return np.asarray(rgb, np.uint8)
-
-
-def _state(path: Path) -> str:
-    try:
-        status = path.stat()
-    except FileNotFoundError:
-        return "absent"
-    return f"{status.st_size}:{status.st_mtime_ns}"
+        return f"{entry.file_name} has {width} x {height} pixels, annotation {outside[0].id} leaves it"
+    return pixels

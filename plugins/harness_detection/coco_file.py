@@ -110,8 +110,8 @@ def _item(where: str, item: Mapping[str, Any], label: str, image: ImageEntry) ->
         inside = min(x, y) >= -_ROUNDING and box[2] <= limits[0] + _ROUNDING and box[3] <= limits[1] + _ROUNDING
         box = (max(x, 0.0), max(y, 0.0), min(box[2], float(limits[0])), min(box[3], float(limits[1])))
         if not inside or box[0] >= box[2] or box[1] >= box[3]:
-            raise DataError(f"{where}: the box [{x:g}, {y:g}, {width:g}, {height:g}] (x, y, width, height) leaves image "
-                            f"{image.id} of {limits[0]} x {limits[1]} pixels; repair or remove it")
+            raise DataError(f"{where}: the box [{x:g}, {y:g}, {width:g}, {height:g}] (x, y, width, height) leaves "
+                            f"image {image.id} of {limits[0]} x {limits[1]} pixels; repair or remove it")
     elif min(x, y) < 0:
         raise DataError(f"{where}: the box [{x:g}, {y:g}, {width:g}, {height:g}] leaves image {image.id}; repair or "
                         "remove it")

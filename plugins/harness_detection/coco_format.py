@@ -1,6 +1,7 @@
 """COCO's JSON from the rows of `coco-map`: annotations, and results as detectors hand them in.
 
-Image ids are positions, so that repeated rows (bootstrap) are images of their own; category ids are class indices plus 1.
+Image ids are positions, so that repeated rows (bootstrap) are images of their own; category ids are class indices
+plus 1.
 """
 
 from __future__ import annotations

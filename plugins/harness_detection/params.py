@@ -180,3 +180,19 @@ class ClassConfusionParams(Params):
     """Smallest IoU of a detection with the object that it finds."""
     score_threshold: Share = 0.5
     """Smallest score of a detection that counts."""
+
+
+class UnlabeledImagesParams(Params):
+    """A folder of images."""
+
+    root: SuitePath
+    """The folder; its subfolders are not searched."""
+    count: Positive | None = None
+    """At most so many images, evenly spaced over the sorted names; all by default."""
+
+
+class DetectionCountParams(Params):
+    """Which detections count."""
+
+    score_threshold: Share = 0.5
+    """Smallest score of a detection that counts."""
