@@ -5,7 +5,7 @@ Light by design: importing this module imports neither torch, onnxruntime nor th
 
 from typing import TYPE_CHECKING
 
-from harness.card import InputSpec, ModelCard, TileSpec
+from harness.card import InputSpec, ModelCard, SsdDecoder, TileSpec
 from harness.contracts import (
     API_VERSION,
     Backend,
@@ -59,12 +59,13 @@ from harness.results import CellResult, Results
 from harness.tasks import (
     TASKS,
     ClassificationTarget,
+    DetectionTarget,
     KeypointsTarget,
     SegmentationTarget,
     Target,
     Task,
 )
-from harness.trainable import Pretrained, Recipe, Trainable
+from harness.trainable import Finish, Pretrained, Recipe, Trainable
 
 if TYPE_CHECKING:
     from harness.geometry import Fit
@@ -73,6 +74,7 @@ if TYPE_CHECKING:
     from harness.onnx.models import read_labels
     from harness.onnx.providers import provider_problem, provider_versions
     from harness.onnx.session import open_session
+    from harness.suppression import decode_ssd
     from harness.table import Ragged, Table
 
 _LAZY = {
@@ -80,6 +82,7 @@ _LAZY = {
     "Ragged": "harness.table",
     "Table": "harness.table",
     "closed_loop": "harness.measure",
+    "decode_ssd": "harness.suppression",
     "open_session": "harness.onnx.session",
     "provider_problem": "harness.onnx.providers",
     "provider_versions": "harness.onnx.providers",
@@ -111,8 +114,10 @@ __all__ = [
     "DataError",
     "Dataset",
     "DatasetSpec",
+    "DetectionTarget",
     "Executor",
     "ExecutorSpec",
+    "Finish",
     "Fit",
     "GradientRuleSpec",
     "Group",
@@ -147,6 +152,7 @@ __all__ = [
     "Scenario",
     "ScenarioSpec",
     "SegmentationTarget",
+    "SsdDecoder",
     "SuitePath",
     "Summary",
     "Table",
@@ -159,6 +165,7 @@ __all__ = [
     "Trainable",
     "Unreadable",
     "closed_loop",
+    "decode_ssd",
     "did_you_mean",
     "hookimpl",
     "one_of",

@@ -92,11 +92,36 @@ class InputSpec(Params):
         return self
 
 
+class SsdDecoder(Params):
+    """From the raw outputs of a single-shot detector to detections: threshold, then class-wise NMS, on the host."""
+
+    kind: Literal["ssd"]
+    """Boxes and class scores for each of A anchors."""
+    boxes: str = "boxes"
+    """Graph output (N, A, 4): edges x0, y0, x1, y1, decoded."""
+    scores: str = "scores"
+    """Graph output (N, A, C)."""
+    activation: Literal["none", "sigmoid", "softmax"] = "none"
+    """What turns the output `scores` into probabilities; none: they are some."""
+    relative: bool = False
+    """Boxes are fractions of the input's width and height, not its pixels."""
+    background: Annotated[int, Field(ge=0)] | None = None
+    """Class index of the scores that means no object; the other classes are counted without it."""
+    score_threshold: Annotated[float, Field(ge=0, le=1)] = 0.05
+    """Detections with a lower score are dropped."""
+    iou_threshold: Annotated[float, Field(ge=0, le=1)] = 0.5
+    """Of two boxes of a class that overlap by more than this IoU the one with the lower score is dropped."""
+    max_detections: Positive = 200
+    """At most so many for each image and class."""
+    levels: list[Positive] | None = None
+    """Number of anchors of each feature level, in order; gives the output `level`."""
+
+
 class ModelCard(Params):
     """The facts about one ONNX file; written by `harness export`, completed or overridden by a suite."""
 
     task: str
-    """One of harness.tasks.TASKS: classification, keypoints, segmentation."""
+    """One of harness.tasks.TASKS: classification, detection, keypoints or segmentation."""
     input: InputSpec
     """Preprocessing."""
     input_name: str | None = None
@@ -111,6 +136,10 @@ class ModelCard(Params):
     """Tensor that class activation methods explain by default."""
     tile: TileSpec | None = None
     """How a fully convolutional graph takes images of any size; with it, height and width of the graph are free."""
+    decoder: SsdDecoder | None = None
+    """How raw outputs become the task's outputs on the host, where the graph ends before its decoding."""
+    details: dict[str, Any] = {}
+    """Facts that metrics of the same family read, e.g. the anchors of a detector."""
     recipe: dict[str, Any] | None = None
     """How it was trained."""
     weights_sha256: str | None = None

@@ -10,10 +10,12 @@ import numpy as np
 
 from harness.card import ModelCard
 from harness.contracts import Metric, MetricSpec, ModelFile, Samples
+from harness.flat import by_sample
 from harness.host import Host, blame, create
 from harness.prepared import Prepared
 from harness.results import MetricResult
-from harness.table import Array, Table
+from harness.table import Table
+from harness.tasks import TASKS
 
 _BATCH = 16
 
@@ -25,18 +27,23 @@ def card_of(path: Path) -> ModelCard:
     return load_card(ModelFile(path))
 
 
-def run_batches(path: Path, inputs: np.ndarray[Any, Any], batch: int) -> dict[str, Array]:
-    """The task's outputs for (N, ...) float32 inputs, at most `batch` at a time, on the CPU with one thread."""
+def run_batches(path: Path, inputs: np.ndarray[Any, Any], batch: int) -> Table:
+    """The task's outputs for (N, ...) float32 inputs, at most `batch` at a time, on the CPU with one thread.
+
+    One row per sample, in model input pixels; flat outputs as ragged columns.
+    """
     from harness.onnx.runner import ModelRunner
     from harness.onnx.session import open_session
 
     session = open_session(path)
     try:
         runner = ModelRunner(session, card_of(path), path)
-        pieces = [runner.predict(inputs[start : start + batch]) for start in range(0, len(inputs), batch)]
+        task = TASKS[runner.card.task]
+        parts = [inputs[start : start + batch] for start in range(0, len(inputs), batch)]
+        pieces = [Table(by_sample(task, runner.predict(part), len(part))) for part in parts]
     finally:
         session.close()
-    return {name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]}
+    return Table.concat(pieces)
 
 
 def predict(path: Path, data: Prepared) -> tuple[ModelCard, Table]:
@@ -65,7 +72,7 @@ def accuracy(host: Host, path: Path, data: Prepared, metrics: Mapping[str, Mappi
     Raises CellError for outputs that are not finite, PluginError for a metric that no plugin provides.
     """
     card, predictions = predict(path, data)
-    samples = Samples(data.ids, data.targets, predictions, card)
+    samples = Samples(data.ids, data.targets, predictions, card, fits=data.fits)
     results: dict[str, MetricResult] = {}
     for name, params in metrics.items():
         spec = host.spec(MetricSpec, name)

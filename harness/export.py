@@ -17,13 +17,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from harness import checkpoint, evaluate
-from harness.card import ModelCard
+from harness.card import ModelCard, SsdDecoder
 from harness.checkpoint import TrainingRecord
 from harness.contracts import ModelSpec
 from harness.errors import CellError, ModelFileError
 from harness.exports import GOLDEN, PARITY, RECORD, SNAPSHOTS, DatasetRecord, ExportRecord, FileRecord, sha256
+from harness.flat import by_sample, difference
 from harness.host import Host
-from harness.table import Array, Table
+from harness.table import Array, Column, Table
+from harness.tasks import TASKS
 from harness.train import create_model, load_split, producers, split_params, validated
 from harness.trainable import AnySize
 
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from harness.params import Params
-    from harness.trainable import Recipe, Trainable
+    from harness.trainable import Finish, Recipe, Trainable
 
 OPSET = 18
 INPUT = "image"
@@ -85,18 +87,21 @@ class _Draft:
     def write(self, id_: str) -> ExportRecord:
         path = self.scratch / "model.fp32.onnx"
         path.write_bytes(to_onnx(self.predictor, self.model, self.card()).SerializeToString())
+        raw = self._write_raw()
         inputs = self.data.inputs(slice(_PARITY_SAMPLES))
-        expected = torch_outputs(self.predictor, inputs, self.model.output_names)
+        expected = self._expected(inputs)
         parity = check_parity(path, inputs, expected)
-        few = {f"output.{name}": values[:_GOLDEN_SAMPLES] for name, values in expected.items()}
-        Table({f"input.{INPUT}": inputs[:_GOLDEN_SAMPLES], **few}).save(self.scratch / GOLDEN)
+        few = Table(expected).take(np.arange(min(_GOLDEN_SAMPLES, len(inputs))))
+        outputs = {f"output.{name}": column for name, column in few.items()}
+        Table({f"input.{INPUT}": inputs[:_GOLDEN_SAMPLES], **outputs}).save(self.scratch / GOLDEN)
         snapshots = self._write_snapshots()
         test_params = split_params(self.host, self.recipe, "test")
         record = ExportRecord(
             id=id_, model=self.spec.name, export_id=self.spec.export_id, provider=str(self.spec.provider),
             task=self.card().task, params=self.params.model_dump(mode="json"),
             recipe=self.recipe.model_dump(mode="json"), weights_sha256=self.weights_sha256,
-            files={"fp32": FileRecord.of(path)}, golden=FileRecord.of(self.scratch / GOLDEN),
+            files={"fp32": FileRecord.of(path)}, raw={"fp32": FileRecord.of(raw)} if raw else {},
+            golden=FileRecord.of(self.scratch / GOLDEN),
             snapshots=FileRecord.of(snapshots) if snapshots else None, parity=parity, parity_samples=len(inputs),
             dataset=DatasetRecord(use=self.recipe.dataset, params=test_params.model_dump(mode="json")),
             accuracy=evaluate.accuracy(self.host, path, self.data, self.recipe.metrics),
@@ -105,10 +110,28 @@ class _Draft:
         (self.scratch / RECORD).write_text(text, encoding="utf-8")
         return record
 
+    def _write_raw(self) -> Path | None:
+        """The file before the model's finish, if it has one."""
+        finish = finish_of(self.model)
+        if finish is None:
+            return None
+        path = self.scratch / "model.raw.fp32.onnx"
+        card = self.card().model_copy(update={"decoder": SsdDecoder.model_validate(finish.raw_card()["decoder"])})
+        path.write_bytes(to_onnx(self.predictor, self.model, card, raw=True).SerializeToString())
+        return path
+
+    def _expected(self, inputs: Array) -> dict[str, Column]:
+        """What torch gives, finished in numpy where torch can not, by sample."""
+        finish = finish_of(self.model)
+        names = self.model.output_names if finish is None else finish.input_names
+        outputs = torch_outputs(self.predictor, inputs, names)
+        finished = outputs if finish is None else finish.reference(outputs)
+        return by_sample(TASKS[self.card().task], finished, len(inputs))
+
     def card(self) -> ModelCard:
         if self.spec.task is None:
             raise ExportError(f'the model plugin "{self.spec.name}" declares no task')
-        return ModelCard(task=self.spec.task, input=self.model.input, input_name=INPUT,
+        return ModelCard(task=self.spec.task, input=self.model.input, input_name=input_name(self.model),
                          recipe=self.recipe.model_dump(mode="json"), weights_sha256=self.weights_sha256,
                          producer=producers(), **self.model.card_fields())
 
@@ -125,24 +148,41 @@ class _Draft:
         return path
 
 
-def to_onnx(predictor: nn.Module, model: Trainable, card: ModelCard) -> onnx.ModelProto:
-    """The predictor as a checked ONNX model with a dynamic batch and its card; traces of the source are removed."""
+def input_name(model: Trainable) -> str:
+    """Of the graph's input; a graph has each name once, and detections have an output `image`."""
+    return INPUT if INPUT not in model.output_names else "pixels"
+
+
+def finish_of(model: Trainable) -> Finish | None:
+    """What a model adds to its exported graph; most add nothing."""
+    finish: Finish | None = getattr(model, "finish", None)
+    return finish
+
+
+def to_onnx(predictor: nn.Module, model: Trainable, card: ModelCard, *, raw: bool = False) -> onnx.ModelProto:
+    """The predictor as a checked ONNX model with a dynamic batch and its card; traces of the source are removed.
+
+    raw: without the model's finish and with nothing but fixed shapes, at batch 1.
+    """
     import onnx
     import torch
 
     from harness.onnx.metadata import write_card
 
     shape = (model.input.channels, *model.input.size)
-    example = torch.zeros(2, *(shape if model.input.layout == "NCHW" else (*shape[1:], shape[0])))
+    example = torch.zeros(1 if raw else 2, *(shape if model.input.layout == "NCHW" else (*shape[1:], shape[0])))
+    finish = finish_of(model)
     with quiet():
         program = torch.onnx.export(
             predictor, (example,), dynamo=True, external_data=False, opset_version=OPSET, verbose=False,
-            input_names=[INPUT], output_names=list(model.output_names),
-            dynamic_shapes=(dynamic_dims(model),))
+            input_names=[input_name(model)], output_names=list(finish.input_names if finish else model.output_names),
+            dynamic_shapes=None if raw else (dynamic_dims(model),))
     if program is None:
         raise ExportError("torch.onnx.export gave no program")
     proto: onnx.ModelProto = program.model_proto
     _strip(proto)
+    if finish is not None and not raw:
+        finish.append(proto)
     write_card(proto, card if card.cam_layer or card.task != "classification" else _named_cam_layer(proto, card))
     onnx.checker.check_model(proto, full_check=True)
     return proto
@@ -181,13 +221,13 @@ def torch_outputs(predictor: nn.Module, inputs: Array, names: Sequence[str]) -> 
     return {name: output.numpy() for name, output in zip(names, outputs, strict=True)}
 
 
-def check_parity(path: Path, inputs: Array, expected: Mapping[str, Array]) -> dict[str, float]:
+def check_parity(path: Path, inputs: Array, expected: Mapping[str, Column]) -> dict[str, float]:
     """Largest absolute difference by output, over batches of 1, 3 and 8; raises ExportError above PARITY."""
     worst = dict.fromkeys(expected, 0.0)
     for batch in _BATCHES:
         outputs = evaluate.run_batches(path, inputs, batch)
         for name, values in expected.items():
-            worst[name] = max(worst[name], float(np.abs(outputs[name] - values).max()))
+            worst[name] = max(worst[name], difference(outputs[name], values))
     if bad := {name: value for name, value in worst.items() if not value <= PARITY}:
         listed = ", ".join(f"{name} by {value:.2e}" for name, value in bad.items())
         raise ExportError(f"the exported graph differs from torch: {listed} (at most {PARITY:g}); nothing was exported")

@@ -65,6 +65,8 @@ class ExportRecord(Record):
     """Of the checkpoint's weights."""
     files: dict[str, FileRecord]
     """By precision."""
+    raw: dict[str, FileRecord] = {}
+    """By precision: the graph before its last steps (suppression), with fixed shapes at batch 1; see its card."""
     golden: FileRecord
     """Inputs and torch's outputs for a few test samples: columns input.NAME and output.NAME."""
     snapshots: FileRecord | None = None
@@ -132,7 +134,8 @@ def _candidates(request: ModelRequest) -> Iterator[Path]:
 
 
 def _not_found(name: str, folders: list[Path], request: ModelRequest) -> ModelFileError:
-    present = {path.name.split(".")[1] for folder in folders for path in folder.glob("model.*.onnx")}
+    names = [path.name.split(".") for folder in folders for path in folder.glob("model.*.onnx")]
+    present = {parts[1] for parts in names if len(parts) == 3}
     if present:
         return ModelFileError(f'model "{request.id}" has no {name}, only {one_of(present)}; it was looked for in '
                               f"{_listed(folders)}; use one of these precisions")

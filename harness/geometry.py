@@ -82,16 +82,12 @@ def prepare(images: Sequence[NDArray[np.uint8]], spec: InputSpec) -> tuple[Float
 
 def fit_image(image: NDArray[np.uint8], spec: InputSpec) -> tuple[NDArray[np.uint8], Fit]:
     """One native image -> (h, w, C) uint8 at the model's input size and in its color order, and how it was placed."""
-    native, size = Size(*image.shape[:2]), Size(*spec.size)
+    fit = place(Size(*image.shape[:2]), spec)
+    native, size, left, top = fit.native, fit.size, int(fit.offset_x), int(fit.offset_y)
     if spec.fit == "tile":
-        top, left = (size.height - native.height) // 2, (size.width - native.width) // 2
-        return mirrored_window(colored(image, spec.color), -top, -left, size), Fit(native, size, 1, 1, left, top)
+        return mirrored_window(colored(image, spec.color), -top, -left, size), fit
     picture = _colored(image, spec.color)
-    if spec.fit == "stretch":
-        scaled, (left, top) = size, (0, 0)
-    else:
-        scaled = _scaled_size(native, size, spec)
-        left, top = round((size.width - scaled.width) / 2), round((size.height - scaled.height) / 2)
+    scaled = Size(round(native.height * fit.scale_y), round(native.width * fit.scale_x))
     if scaled != native:
         picture = _resized(picture, scaled)
     if scaled != size:
@@ -102,8 +98,21 @@ def fit_image(image: NDArray[np.uint8], spec: InputSpec) -> tuple[NDArray[np.uin
     pixels = np.asarray(picture, np.uint8).reshape(size.height, size.width, spec.channels)
     if spec.color == "BGR":
         pixels = pixels[:, :, ::-1]
-    scale_x, scale_y = scaled.width / native.width, scaled.height / native.height
-    return pixels, Fit(native, size, scale_x, scale_y, float(left), float(top))
+    return pixels, fit
+
+
+def place(native: Size, spec: InputSpec) -> Fit:
+    """How an image of this size is placed into the model's input."""
+    size = Size(*spec.size)
+    if spec.fit == "tile":
+        top, left = (size.height - native.height) // 2, (size.width - native.width) // 2
+        return Fit(native, size, 1, 1, left, top)
+    if spec.fit == "stretch":
+        scaled, (left, top) = size, (0, 0)
+    else:
+        scaled = _scaled_size(native, size, spec)
+        left, top = round((size.width - scaled.width) / 2), round((size.height - scaled.height) / 2)
+    return Fit(native, size, scaled.width / native.width, scaled.height / native.height, float(left), float(top))
 
 
 def colored(image: NDArray[np.uint8], color: str) -> NDArray[np.uint8]:

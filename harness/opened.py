@@ -15,13 +15,14 @@ from numpy.typing import NDArray
 from harness.card import InputSpec, ModelCard
 from harness.contracts import Backend, Dataset, ModelFile
 from harness.errors import BackendUnavailable, CellError, DataError, TaskMismatch
+from harness.flat import by_sample
 from harness.geometry import Fit, colored, normalize
 from harness.host import blame, create
 from harness.masks import ClassMap, classes, native_classes, pack_masks
 from harness.plan import Cell
 from harness.suite import DatasetEntry
-from harness.table import Array, Table
-from harness.tasks import TASKS
+from harness.table import Array, Column, Ragged, Table
+from harness.tasks import IMAGE, TASKS, Space
 
 if TYPE_CHECKING:
     from harness.onnx.runner import ModelRunner
@@ -84,7 +85,7 @@ class OpenedModel:
         self.passes += len(inputs)
         outputs = self.runner.predict(inputs)
         for name, array in outputs.items():
-            self._check_finite(name, array, ids)
+            self._check_finite(name, array, ids, outputs)
         return outputs
 
     def predict(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -93,16 +94,18 @@ class OpenedModel:
 
     def to_native(self, outputs: dict[str, Array], fits: Sequence[Fit]) -> Table:
         """The outputs that are stored, in native pixels, one row per sample."""
-        columns = {}
-        for output in TASKS[self.card.task].outputs:
-            if output.name in outputs and output.stored:
-                values = outputs[output.name]
-                if output.space == "map":
-                    columns.update(pack_masks(list(map(self._native_classes, values, fits))))
-                    continue
-                if output.space == "points":
-                    values = np.stack([fit.points_to_native(value) for fit, value in zip(fits, values, strict=True)])
-                columns[output.name] = values
+        task = TASKS[self.card.task]
+        stored = {output.name: outputs[output.name] for output in task.outputs
+                  if output.name in outputs and output.stored}
+        columns = by_sample(task, stored, len(fits))
+        for output in task.outputs:
+            if output.name not in columns:
+                continue
+            if output.space == "map":
+                columns.update(pack_masks(list(map(self._native_classes, stored[output.name], fits))))
+                del columns[output.name]
+            elif output.space is not None:
+                columns[output.name] = _in_native(columns[output.name], output.space, fits)
         return Table(columns)
 
     def segment(self, images: Sequence[NDArray[np.uint8]], ids: Sequence[str]) -> Table:
@@ -138,15 +141,26 @@ class OpenedModel:
                                    f"set models.{self.name}.classes")
         return np.array(found, np.int64)
 
-    def _check_finite(self, name: str, array: Array, ids: Sequence[str]) -> None:
+    def _check_finite(self, name: str, array: Array, ids: Sequence[str], outputs: dict[str, Array]) -> None:
         from harness.onnx.runner import first_nonfinite
 
         if first_nonfinite(array) is None:
             return
-        bad = [ids[int(index)] for index in np.flatnonzero(~np.isfinite(array).reshape(len(array), -1).all(axis=1))]
+        rows = np.flatnonzero(~np.isfinite(array).reshape(len(array), -1).all(axis=1))
+        output = TASKS[self.card.task].output(name)
+        if output is not None and output.flat:
+            rows = np.unique(outputs[IMAGE][rows])
+        bad = [ids[int(index)] for index in rows]
         more = f" and {len(bad) - 1} more in this batch" if len(bad) > 1 else ""
         raise CellError(f'model "{self.name}" gave NaN or infinite values in its output "{name}" for sample '
                         f'"{bad[0]}"{more} ({self.path})')
+
+
+def _in_native(column: Column, space: Space, fits: Sequence[Fit]) -> Column:
+    """Each sample's coordinates, model input pixels -> native pixels."""
+    values = [fit.points_to_native(column[i]) if space == "points" else fit.boxes_to_native(column[i])
+              for i, fit in enumerate(fits)]
+    return Ragged(np.concatenate(values), column.offsets) if isinstance(column, Ragged) else np.stack(values)
 
 
 @contextmanager

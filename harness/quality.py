@@ -18,7 +18,7 @@ from harness.cache import IDS, Cache
 from harness.card import ModelCard
 from harness.contracts import Batch, Dataset, Metric, ModelFile, Progress, SaliencyGenerator, Samples, Unreadable
 from harness.errors import CellError, DataError, PluginError, TaskMismatch
-from harness.geometry import Fit, prepare
+from harness.geometry import Fit, Size, place, prepare
 from harness.host import blame, create
 from harness.opened import OpenedModel, automatic_batch, available_threads, open_dataset, open_model
 from harness.plan import Cell
@@ -200,8 +200,9 @@ class _Replay:
         self.position += len(batch.ids)
         if list(stored.dense(IDS)) != list(batch.ids):
             raise CellError("stored predictions do not belong to these samples; run with --fresh")
+        fits = [place(Size(*image.shape[:2]), self.card.input) for image in batch.images]
         return Samples(batch.ids, batch.targets, stored.select([name for name in stored if name != IDS]), self.card,
-                       seed=_seed(self.cell), images=batch.images)
+                       seed=_seed(self.cell), images=batch.images, fits=fits)
 
 
 @dataclass(slots=True)

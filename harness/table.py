@@ -38,6 +38,13 @@ class Ragged:
         lengths = np.array([len(sample) for sample in samples], np.int64)
         return cls(np.concatenate(samples), np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)]))
 
+    @classmethod
+    def grouped(cls, values: Array, owners: NDArray[np.int64], count: int) -> Ragged:
+        """Sample i gets the values whose owner is i, in their order; owners: (total,), from 0 to count - 1."""
+        lengths = np.bincount(owners, minlength=count)
+        return cls(values[np.argsort(owners, kind="stable")], np.concatenate([np.zeros(1, np.int64),
+                                                                              np.cumsum(lengths, dtype=np.int64)]))
+
     def __len__(self) -> int:
         return len(self.offsets) - 1
 

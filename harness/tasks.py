@@ -45,18 +45,34 @@ class SegmentationTarget:
     instances: NDArray[np.int32] | None = None
 
 
-Target = KeypointsTarget | ClassificationTarget | SegmentationTarget
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DetectionTarget:
+    """The objects of one image, M >= 0 of them.
 
-Space = Literal["points", "map"]
+    boxes: (M, 4) float32; labels: M class names; crowd: (M,) bool, regions that hold several objects, in which further
+    detections are not counted as wrong; areas: (M,) float32 native pixels where they are not those of the boxes (COCO
+    takes the area of the segmentation).
+    """
+
+    boxes: NDArray[np.float32]
+    labels: tuple[str, ...]
+    crowd: NDArray[np.bool_]
+    areas: NDArray[np.float32] | None = None
+
+
+Target = KeypointsTarget | ClassificationTarget | DetectionTarget | SegmentationTarget
+
+Space = Literal["points", "boxes", "map"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Output:
     """One output of a task's graph.
 
-    shape: symbolic, N = batch; space: what the host maps from model input pixels back to native pixels: coordinates, or
-    a map of class logits, of which the class of each native pixel is kept (harness.masks), never the logits;
-    stored: kept with the predictions (heatmaps are not); required: the task can not do without it.
+    shape: symbolic, N = batch, D = all detections of the batch; space: what the host maps from model input pixels back
+    to native pixels: coordinates, or a map of class logits, of which the class of each native pixel is kept
+    (harness.masks), never the logits; stored: kept with the predictions (heatmaps are not); required: the task can not
+    do without it.
     """
 
     name: str
@@ -64,6 +80,11 @@ class Output:
     space: Space | None = None
     stored: bool = True
     required: bool = True
+
+    @property
+    def flat(self) -> bool:
+        """One row per detection; the output `image` says to which sample of the batch (0 to N - 1) each belongs."""
+        return self.shape.startswith("(D")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +98,9 @@ class Task:
     def output(self, name: str) -> Output | None:
         return next((output for output in self.outputs if output.name == name), None)
 
+
+IMAGE = "image"
+"""The flat output that gives each row's sample."""
 
 TASKS: dict[str, Task] = {
     task.name: task
@@ -95,6 +119,18 @@ TASKS: dict[str, Task] = {
             name="segmentation",
             target=SegmentationTarget,
             outputs=(Output(name="logits", shape="(N,C,h,w)", space="map"),),
+        ),
+        Task(
+            name="detection",
+            target=DetectionTarget,
+            outputs=(
+                Output(name="boxes", shape="(D,4)", space="boxes"),
+                Output(name="scores", shape="(D)"),
+                Output(name="labels", shape="(D)"),
+                Output(name=IMAGE, shape="(D)"),
+                Output(name="level", shape="(D)", required=False),
+                Output(name="activations", shape="(N,L,h,w)", stored=False, required=False),
+            ),
         ),
     )
 }

@@ -7,7 +7,7 @@
     writer.close()
 
 The folder holds the pictures and `index.json`, a list of {"id", "file", "size", "target", "prediction"}; size is the
-native [height, width], and all coordinates are native pixels. Masks are pictures of the thumbnail's size.
+native [height, width], and all coordinates are native pixels. A detector's boxes are also drawn, into "drawn". Masks are pictures of the thumbnail's size.
 """
 
 from __future__ import annotations
@@ -21,9 +21,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from harness.files import write_text
+from harness.tasks import TASKS
 
 if TYPE_CHECKING:
     from harness.card import ModelCard
@@ -38,6 +39,7 @@ MOST_NUMBERS = 512
 """Larger arrays are left out of index.json, only their shape is noted."""
 TOP = 5
 """Classes kept of a classification."""
+_OUTLINE = (255, 0, 160)
 
 
 class Sampler:
@@ -73,6 +75,9 @@ class Writer:
             "target": self._target(stem, target, (height, width)),
             "prediction": prediction_json(predictions, row, self._card),
         })
+        for output in TASKS[self._card.task].outputs:
+            if output.space == "boxes" and output.name in predictions:
+                self._entries[-1]["drawn"] = self._save_boxes(stem, picture, predictions[output.name][row])
 
     def close(self) -> None:
         """Write index.json; without any thumbnail, nothing."""
@@ -87,6 +92,17 @@ class Writer:
         else:  # a photograph takes several times the space as PNG
             name = f"{stem}.jpg"
             picture.resize(small, Image.Resampling.LANCZOS).save(self._folder / name, quality=88)
+        return name
+
+    def _save_boxes(self, stem: str, picture: Image.Image, boxes: NDArray[Any]) -> str:
+        """The thumbnail with the outlines of (M, 4) native boxes; those that follow do not hide the first."""
+        name, small = f"{stem}.drawn.png", thumbnail_size(picture.height, picture.width)
+        canvas = picture.convert("RGB").resize(small, Image.Resampling.LANCZOS)
+        draw = ImageDraw.Draw(canvas)
+        scale = np.tile(np.array(small) / picture.size, 2)
+        for box in boxes[::-1] * scale:
+            draw.rectangle([float(edge) for edge in box - [0, 0, 1, 1]], outline=_OUTLINE)
+        canvas.save(self._folder / name, optimize=True)
         return name
 
     def _save_mask(self, name: str, mask: NDArray[Any]) -> str:

@@ -11,7 +11,9 @@ from harness.params import Params
 
 if TYPE_CHECKING:
     import numpy as np
+    import onnx
     import torch
+    from numpy.typing import NDArray
     from torch import Tensor, nn
 
     from harness.card import InputSpec
@@ -116,3 +118,23 @@ class AnySize(Protocol):
 
     dynamic_axes: Mapping[int, tuple[int, int]]
     """Axis of the image input -> (step, remainder): its admitted lengths are remainder + a multiple of step."""
+
+
+class Finish(Protocol):
+    """What a predictor can not do in torch's exporter, e.g. non-maximum suppression: added to its ONNX graph.
+
+    A Trainable may carry one as its attribute `finish`. The file before it is exported too, as `model.raw.fp32.onnx`,
+    with batch 1 and nothing but fixed shapes; `raw_card` says how the host decodes that one.
+    """
+
+    input_names: Sequence[str]
+    """Names of the predictor's outputs, in order; `output_names` are then those of the finished graph."""
+
+    def append(self, model: onnx.ModelProto) -> None:
+        """Replace the outputs of the graph by the task's, in place."""
+
+    def reference(self, outputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        """The same in numpy, on the predictor's outputs: what the finished graph is held against."""
+
+    def raw_card(self) -> Mapping[str, Any]:
+        """ModelCard fields of the file without it: decoder."""

@@ -18,10 +18,11 @@ from harness import evaluate
 from harness.contracts import Dataset, DatasetSpec
 from harness.errors import HandledError, ModelFileError, UsageError
 from harness.exports import PARITY, RECORD, ExportRecord, FileRecord, load_export, sha256
+from harness.flat import difference
 from harness.host import Host, blame, create
 from harness.prepared import Prepared
 from harness.results import MetricResult
-from harness.table import Array, Table
+from harness.table import Column, Ragged, Table
 
 FRACTION_TOLERANCE = 0.002
 """Largest difference of a re-measured fraction: processors round differently, and a sample may tip over."""
@@ -91,7 +92,7 @@ class _Verification:
             return Check(self.folder.name, name, passed=False, detail=str(error))
 
     def _hashes(self) -> str:
-        files = [*self.record.files.values(), self.record.golden, self.record.snapshots]
+        files = [*self.record.files.values(), *self.record.raw.values(), self.record.golden, self.record.snapshots]
         present = [file for file in files if file is not None]
         for file in present:
             _check_hash(self.folder / file.file, file)
@@ -109,7 +110,7 @@ class _Verification:
 
     def _parity(self, path: Path) -> str:
         golden = self._golden()
-        expected = {name.removeprefix("output."): golden.dense(name) for name in golden if name != _IMAGE}
+        expected = Table({name.removeprefix("output."): golden[name] for name in golden if name != _IMAGE})
         worst = _largest_difference(evaluate.run_batches(path, golden.dense(_IMAGE), golden.rows), expected)
         if not worst <= PARITY:
             raise ModelFileError(f"{path}: differs from torch's golden outputs by {worst:.2e}, at most {PARITY:g} is "
@@ -170,12 +171,18 @@ def _check_onnx(path: Path, record: ExportRecord) -> str:
     return f"valid, opset {opset}, {card.task}"
 
 
-def _largest_difference(actual: dict[str, Array], expected: dict[str, Array]) -> float:
+def _largest_difference(actual: Table, expected: Table) -> float:
     for name, values in expected.items():
-        if name not in actual or actual[name].shape != values.shape:
-            found = actual[name].shape if name in actual else "nothing"
-            raise ModelFileError(f"output {name} is {found}, {values.shape} was recorded; export again")
-    return max(float(np.abs(actual[name] - values).max()) for name, values in expected.items())
+        found = _shape(actual[name]) if name in actual else "nothing"
+        if found != _shape(values):
+            raise ModelFileError(f"output {name} is {found}, {_shape(values)} was recorded; export again")
+    return max(difference(actual[name], values) for name, values in expected.items())
+
+
+def _shape(column: Column) -> str:
+    if not isinstance(column, Ragged):
+        return str(column.shape)
+    return f"{np.diff(column.offsets).tolist()} x {column.values.shape[1:]}"
 
 
 def _check_number(name: str, expected: MetricResult, measured: MetricResult | None) -> None:

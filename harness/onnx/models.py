@@ -153,8 +153,16 @@ def _outputs(card: ModelCard, task: Task, session: InferenceSession, path: Path)
     present = [info.name for info in session.outputs]
     interface = describe(session.inputs, session.outputs)
     required = [output.name for output in task.outputs if output.required]
-    found = {}
+    found: dict[str, str] = {}
+    if card.decoder is not None:
+        for key in ("boxes", "scores"):
+            if (name := getattr(card.decoder, key)) not in present:
+                raise ModelFileError(f"{path}: decoder.{key} = {name!r} is not an output of the graph"
+                                     f"{did_you_mean(name, present)}; {interface}")
+    decoded = card.decoder is not None
     for output in task.outputs:
+        if decoded and output.flat:
+            continue
         name = card.outputs.get(output.name, output.name)
         if name in present:
             found[output.name] = name

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import field_validator
 
-from harness.api import TASKS, InputSpec, Params, SuitePath, did_you_mean, one_of
+from harness.api import TASKS, InputSpec, Params, SsdDecoder, SuitePath, did_you_mean, one_of
 
 
 class OnnxParams(Params):
@@ -24,6 +24,8 @@ class OnnxParams(Params):
     """Name of each class index, or a text file with one name per line."""
     classes: dict[str, int] | None = None
     """Dataset label name -> class index, where the names differ from `labels`."""
+    decoder: SsdDecoder | None = None
+    """Thresholds and suppression on the host, for a detector whose graph ends with raw boxes and scores."""
     cam_layer: str | None = None
     """Tensor that class activation methods explain by default."""
 
