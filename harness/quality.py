@@ -83,10 +83,7 @@ def summarize(cell: Cell, quality: Quality) -> tuple[dict[str, MetricResult], di
                 raise PluginError(f'metric "{entry.spec.name}" of plugin {entry.spec.provider} names a result '
                                   f'"{suffix}"; a suffix is empty or starts with "@" or "."')
         for suffix, scalar in summary.scalars.items():
-            results[entry.id + suffix] = MetricResult(
-                value=scalar.value, ci=bounds.get(suffix), n=scalar.n, n_invalid=scalar.n_invalid,
-                higher_is_better=scalar.higher_is_better, convention=scalar.convention, unit=scalar.unit,
-                detail=scalar.detail)
+            results[entry.id + suffix] = MetricResult.of(scalar, bounds.get(suffix))
         for suffix, curve in summary.curves.items():
             curves[entry.id + suffix] = CurveResult(x=list(curve.x), y=list(curve.y), x_label=curve.x_label,
                                                     y_label=curve.y_label)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+if TYPE_CHECKING:
+    from harness.contracts import Scalar
 
 
 class Record(BaseModel):
@@ -41,6 +44,13 @@ class MetricResult(Record):
     """"fraction" is a share of 1."""
     detail: bool = False
     """One of many parts (a keypoint, a class): tables leave it out."""
+
+
+    @classmethod
+    def of(cls, scalar: Scalar, ci: tuple[float, float] | None) -> MetricResult:
+        """What a metric's summary says, with the interval of its bootstrap."""
+        return cls(value=scalar.value, ci=ci, n=scalar.n, n_invalid=scalar.n_invalid, unit=scalar.unit,
+                   higher_is_better=scalar.higher_is_better, convention=scalar.convention, detail=scalar.detail)
 
 
 class CurveResult(Record):

@@ -131,11 +131,17 @@ def test_by_default_the_newest_unfinished_folder_goes_on(lab):
     assert third not in (first, second)
 
 
+def hear_interrupts():
+    """A shell starts what runs in the background deaf to SIGINT; the tests may be running there."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.parametrize("executor", ["inline", "local"])
 def test_an_interrupt_keeps_the_cells_and_ends_with_130(lab, executor):
     sleeping = lab.suite + lab.bench + KILLED.format(how="sleep")
     process = subprocess.Popen(lab.command(sleeping, "--executor", executor), env=lab.environment, cwd=lab.folder,
-                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+                               preexec_fn=hear_interrupts)
     try:
         deadline = time.monotonic() + 30
         while not (lab.folder / "killed").exists() and time.monotonic() < deadline:
