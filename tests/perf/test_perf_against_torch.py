@@ -21,7 +21,7 @@ from harness.onnx.session import open_session  # noqa: E402
 from harness.train import channels_last, create_model  # noqa: E402
 
 EXPORTS = sorted(path.parent for path in (Path(__file__).parents[2] / "exports").glob("*/export.json"))
-ROUNDS, ROUND_S = 11, 0.25
+ROUNDS, ROUND_S = 9, 0.2
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from harness.run import RunOptions, run_suite
 
 ROOT = Path(__file__).parents[2]
 DATA = Path(os.environ.get("HARNESS_SHARED_DATA", ROOT.parent / "shared" / "data"))
-ROUNDS = 7
+ROUNDS = 5
 
 
 class Silent:
