@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from harness.files import write_text
+from harness.masks import unpack_mask
 from harness.tasks import TASKS
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ class Writer:
             "file": self._save_picture(stem, picture),
             "size": [height, width],
             "target": self._target(stem, target, (height, width)),
-            "prediction": prediction_json(predictions, row, self._card),
+            "prediction": self._prediction(stem, predictions, row),
         })
         for output in TASKS[self._card.task].outputs:
             if output.space == "boxes" and output.name in predictions:
@@ -112,6 +113,11 @@ class Writer:
         small = thumbnail_size(picture.height, picture.width)
         picture.resize(small, Image.Resampling.NEAREST).save(self._folder / name, optimize=True)
         return name
+
+    def _prediction(self, stem: str, predictions: Table, row: int) -> dict[str, Any]:
+        if self._card.task != "segmentation":
+            return prediction_json(predictions, row, self._card)
+        return {"mask": {"file": self._save_mask(f"{stem}.prediction.png", unpack_mask(predictions, row))}}
 
     def _target(self, stem: str, target: Target, size: tuple[int, int]) -> dict[str, Any]:
         values: dict[str, Any] = {}

@@ -76,9 +76,9 @@ def place(params: CellsParams, rng: np.random.Generator) -> Cells:
     for number in range(1, attempts + 1):
         center, axes, turn = rng.uniform(0, size, 2), rng.uniform(*params.radius, 2), rng.uniform(0, np.pi)
         reach = int(axes.max()) + 2
-        rows, columns = (slice(max(0, int(c) - reach), int(c) + reach + 1) for c in center)
-        y, x = np.ogrid[rows, columns][0] - center[0], np.ogrid[rows, columns][1] - center[1]
-        y, x = y[: size - rows.start], x[:, : size - columns.start]
+        rows, columns = (slice(max(0, int(c) - reach), min(size, int(c) + reach + 1)) for c in center)
+        grid = np.ogrid[rows, columns]
+        y, x = grid[0] - center[0], grid[1] - center[1]
         along, across = x * np.cos(turn) + y * np.sin(turn), y * np.cos(turn) - x * np.sin(turn)
         distance = np.hypot(along / axes[0], across / axes[1])
         inside = distance <= 1

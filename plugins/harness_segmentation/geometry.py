@@ -64,9 +64,9 @@ def check_size(name: str, size: Sequence[int], depth: int, padded: bool) -> None
 
 
 def default_tile(size: Sequence[int], depth: int, padded: bool) -> tuple[int, int]:
-    """`size`, or where that is less than twice the overlap of a padded network, twice the overlap more."""
+    """`size`; that of a padded network four overlaps larger where it is less than eight of them."""
     if not padded:
         return size[0], size[1]
     overlap = 2**depth * -(-radius(depth) // 2**depth)
-    height, width = (length if length >= 4 * overlap else length + 2 * overlap for length in size)
+    height, width = (length if length >= 8 * overlap else length + 4 * overlap for length in size)
     return height, width

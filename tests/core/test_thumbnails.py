@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from harness.card import InputSpec, ModelCard
+from harness.masks import pack_masks
 from harness.table import Ragged, Table
-from harness.tasks import ClassificationTarget, KeypointsTarget, Target
+from harness.tasks import ClassificationTarget, KeypointsTarget, SegmentationTarget, Target
 from harness.thumbnails import Sampler, Writer, prediction_json, thumbnail_size
 
 KEYPOINTS = ModelCard(task="keypoints", input=InputSpec(size=(8, 8)))
@@ -125,3 +126,15 @@ def test_files_are_numbered(tmp_path: Path) -> None:
         writer.add(f"id-{row}", np.zeros((4, 4, 3), np.uint8), ClassificationTarget(label="cat"), table, row)
     writer.close()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["00.png", "01.png", "02.png", "index.json"]
+
+
+def test_class_maps_are_pictures(tmp_path: Path) -> None:
+    truth, found = np.array([[0, 1, -1]], np.int32), np.array([[2, -1, 0]], np.int16)
+    card = ModelCard(task="segmentation", input=InputSpec(size=(8, 8)))
+    writer = Writer(tmp_path, card)
+    target = SegmentationTarget(mask=truth, labels=("a", "b", "c"))
+    writer.add("x", np.zeros((1, 3, 4), np.uint8), target, Table(pack_masks([found])), 0)
+    writer.close()
+    (entry,) = json.loads((tmp_path / "index.json").read_text())
+    pictures = [Image.open(tmp_path / entry[what]["mask"]["file"]) for what in ("target", "prediction")]
+    assert [np.asarray(each).tolist() for each in pictures] == [[[0, 1, 255]], [[2, 255, 0]]]

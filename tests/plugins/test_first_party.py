@@ -47,7 +47,8 @@ def test_all_plugins_load_without_complaint():
     assert HOST.failures == []
     assert [record.warnings for record in HOST.plugins if record.warnings] == []
     assert HOST.duplicates() == []
-    assert {"keypoints", "classification", "segmentation", "onnx", "runtime", "reports"} <= {record.name for record in HOST.plugins}
+    expected = {"keypoints", "classification", "segmentation", "onnx", "runtime", "reports"}
+    assert expected <= {record.name for record in HOST.plugins}
 
 
 def test_every_kind_of_declaration_is_checked_here():

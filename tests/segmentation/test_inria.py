@@ -111,9 +111,9 @@ def data(root: Path, **params: Any) -> InriaAerial:
 
 def test_the_official_split(inria: Path) -> None:
     val, train = data(inria), data(inria, split="train")
-    assert {sample.image.stem for sample in val.samples} == {f"{c}{n}" for c in ("chicago", "vienna") for n in range(1, 6)}
-    assert {sample.image.stem for sample in train.samples} == {f"{c}{n}" for c in ("chicago", "vienna")
-                                                               for n in range(6, 37)}
+    for part, numbers in ((val, range(1, 6)), (train, range(6, 37))):
+        expected = {f"{city}{number}" for city in ("chicago", "vienna") for number in numbers}
+        assert {sample.image.stem for sample in part.samples} == expected
     assert len(val) == 10 * 2 * 3  # two windows of 32 fit into 80, three into 100
     assert len(data(inria, split="test", test="val")) == len(val)
     assert len(data(inria, count=7)) == 7
@@ -121,7 +121,7 @@ def test_the_official_split(inria: Path) -> None:
 
 def test_windows_and_masks(inria: Path) -> None:
     (batch,) = data(inria, cities=["vienna"]).batches(6, range(6))
-    assert batch.ids == ["vienna1-0-0", "vienna1-0-32", "vienna1-0-64", "vienna1-32-0", "vienna1-32-32", "vienna1-32-64"]
+    assert batch.ids == [f"vienna1-{top}-{left}" for top in (0, 32) for left in (0, 32, 64)]
     target = batch.targets[5]
     assert isinstance(target, SegmentationTarget)
     assert target.labels == ("background", "building")

@@ -107,8 +107,8 @@ def test_missing_folders_and_equal_names(icoseg: Path) -> None:
     put(icoseg / "images/037_Agra/a.png")
     with pytest.raises(DataError, match="share the name 037_Agra/a"):
         read(icoseg, masks="ground_truth")
+    (icoseg / "empty").mkdir()
     with pytest.raises(DataError, match="has no images"):
-        (icoseg / "empty").mkdir()
         read(icoseg, images="empty", masks="ground_truth")
 
 

@@ -161,7 +161,8 @@ def test_a_shifted_outline_is_right_within_the_tolerance():
 def brute_match(predicted, truth, ignored, threshold):
     true = [t & ~ignored for t in (truth == n for n in np.unique(truth[truth > 0]))]
     true = [t for t in true if t.any()]
-    found = [p for p in (predicted == n for n in np.unique(predicted[predicted > 0])) if 2 * (p & ~ignored).sum() >= p.sum()]
+    found = [p for p in (predicted == n for n in np.unique(predicted[predicted > 0]))
+             if 2 * (p & ~ignored).sum() >= p.sum()]
     ious = [(p & t).sum() / ((p & ~ignored) | t).sum() for p in found for t in true]
     good = [iou for iou in ious if iou > threshold]
     return len(good), len(found) - len(good), len(true) - len(good), pytest.approx(sum(good))
@@ -172,7 +173,8 @@ def brute_match(predicted, truth, ignored, threshold):
 def test_matches_by_brute_force(seed, threshold):
     rng = np.random.default_rng(seed)
     truth = np.repeat(rng.integers(0, 4, (3, 4)) * 70_000, 3, axis=1).astype(np.int32)
-    predicted = np.where(rng.random(truth.shape) < 0.8, truth // 70_000, rng.integers(0, 5, truth.shape)).astype(np.int32)
+    noise = rng.integers(0, 5, truth.shape)
+    predicted = np.where(rng.random(truth.shape) < 0.8, truth // 70_000, noise).astype(np.int32)
     ignored = rng.random(truth.shape) < rng.choice([0, 0.3, 1])
     assert tuple(match(predicted, truth, ignored, threshold)) == brute_match(predicted, truth, ignored, threshold)
 
