@@ -7,8 +7,20 @@ import json
 import numpy as np
 import pytest
 
-from harness.api import DetectionTarget, InputSpec, ModelCard, Ragged, Samples, SsdDecoder, Table, TaskMismatch
+from harness.api import (
+    CellResult,
+    DetectionTarget,
+    InputSpec,
+    ModelCard,
+    Ragged,
+    RunContext,
+    Samples,
+    SsdDecoder,
+    Table,
+    TaskMismatch,
+)
 from harness.geometry import Size, place
+from harness_detection import harness_cell_finished
 from harness_detection.coco_format import ground_truth, results
 from harness_detection.coco_map import NUMBERS, CocoMap
 from harness_detection.confusion import ClassConfusion
@@ -90,6 +102,18 @@ def test_twelve_numbers_equal_pycocotools_on_stored_files(tmp_path, seed):
     for index, name in enumerate(("cat", "dog")):
         precision = peer.eval["precision"][:, :, index, 0, 2]
         assert ours[f".class-{name}"].value == pytest.approx(precision[precision > -1].mean(), abs=1e-12)
+
+
+def test_a_finished_cell_leaves_both_sides_as_coco_files(tmp_path):
+    rows = CocoMap(CocoMapParams()).measure(random_samples(4))
+    (tmp_path / "rows/cell").mkdir(parents=True)
+    rows.save(tmp_path / "rows/cell/coco-map.npz")
+    cell = CellResult(key="accuracy/d/m/fp32/b", id="0", kind="accuracy", status="ok", model="m", precision="fp32",
+                      backend="b", files={"rows.coco-map": "rows/cell/coco-map.npz"})
+    harness_cell_finished(RunContext(tmp_path, {}, result=cell))
+    stored = {kind: json.loads((tmp_path / f"coco/cell--coco-map.{kind}.json").read_text())
+              for kind in ("annotations", "results")}
+    assert stored == {"annotations": ground_truth(rows), "results": results(rows)}
 
 
 def test_perfect_detections_and_none():
