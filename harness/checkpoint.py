@@ -64,7 +64,9 @@ class TrainingRecord(Record):
 
 
 def _flat(record: TrainingRecord) -> dict[str, Any]:
-    ignored = ("epochs", "test_count", "metrics")
+    ignored = {"test_count", "metrics"}
+    if record.recipe.get("schedule", "constant") == "constant":  # other schedules depend on the length
+        ignored.add("epochs")
     recipe = {f"train.{key}": value for key, value in record.recipe.items() if key not in ignored}
     return {"model": record.model, **record.params, **recipe}
 
