@@ -7,7 +7,8 @@
     writer.close()
 
 The folder holds the pictures and `index.json`, a list of {"id", "file", "size", "target", "prediction"}; size is the
-native [height, width], and all coordinates are native pixels. A detector's boxes are also drawn, into "drawn". Masks are pictures of the thumbnail's size.
+native [height, width], and all coordinates are native pixels. Masks are pictures of the thumbnail's size. A detector's
+boxes are also drawn, into the file "drawn".
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ FOLDER = "coco"
 
 
 def write(context: RunContext) -> None:
-    """For each table of `coco-map` rows of the finished cell: NAME.annotations.json and NAME.results.json in coco/."""
+    """For each table of `coco-map` rows of the finished cell: coco/CELL--METRIC.annotations.json and .results.json."""
     files = context.result.files if context.result is not None else {}
     for name, path in files.items():
         if not name.startswith("rows."):
@@ -19,7 +19,7 @@ def write(context: RunContext) -> None:
         rows = Table.load(context.directory / path)
         if not set(rows) >= COLUMNS:
             continue
-        stem = path.removeprefix("rows/").rpartition("/")[0]
+        stem = path.removeprefix("rows/").removesuffix(".npz").replace("/", "--")
         folder = context.directory / FOLDER
         folder.mkdir(exist_ok=True)
         for kind, content in (("annotations", ground_truth(rows)), ("results", results(rows))):

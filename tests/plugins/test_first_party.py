@@ -1,5 +1,6 @@
 """Every first-party plugin keeps its contract. A declaration that is missing here fails: nothing ships unchecked."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -20,11 +21,12 @@ from harness.contracts import (
     Spec,
 )
 from harness.discovery import Disabled
+from harness.geometry import Size, place
 from harness.host import Host, HostConfig
 from harness.masks import pack_masks
 from harness.results import CellResult, LatencyResult, MetricResult, Results
-from harness.table import Table
-from harness.tasks import ClassificationTarget, KeypointsTarget, SegmentationTarget
+from harness.table import Ragged, Table
+from harness.tasks import ClassificationTarget, DetectionTarget, KeypointsTarget, SegmentationTarget
 from harness.testing.conformance import (
     check_backend,
     check_dataset,
@@ -47,7 +49,7 @@ def test_all_plugins_load_without_complaint():
     assert HOST.failures == []
     assert [record.warnings for record in HOST.plugins if record.warnings] == []
     assert HOST.duplicates() == []
-    expected = {"keypoints", "classification", "segmentation", "onnx", "runtime", "reports"}
+    expected = {"keypoints", "classification", "detection", "segmentation", "onnx", "runtime", "reports"}
     assert expected <= {record.name for record in HOST.plugins}
 
 
@@ -115,10 +117,31 @@ def aerial(folder):
     return {"root": folder, "cities": ["chicago"], "window": 16}
 
 
+def annotated(folder):
+    """Three images in COCO's format, one without objects."""
+    images, annotations = [], []
+    for index in range(3):
+        pixels = np.random.default_rng(index).integers(0, 256, (30, 40 + index, 3), np.uint8)
+        Image.fromarray(pixels).save(folder / f"{index}.png")
+        images.append({"id": index + 7, "file_name": f"{index}.png", "width": 40 + index, "height": 30})
+        if index:
+            annotations.append({"id": index, "image_id": index + 7, "category_id": 1, "bbox": [2, 3, 10.5, 20],
+                                "iscrowd": index - 1})
+    content = {"images": images, "annotations": annotations, "categories": [{"id": 1, "name": "cat"}]}
+    (folder / "instances.json").write_text(json.dumps(content))
+    return {"annotations": folder / "instances.json", "images": folder}
+
+
+def plain_images(folder):
+    annotated(folder)
+    return {"root": folder}
+
+
 DATASETS = {
     "stick-figures": lambda folder: {"count": 9, "size": 64}, "oxford-pet": photographs,
     "cells": lambda folder: {"count": 9, "size": 64}, "mask-folder": masked_photographs, "pascal-voc-seg": voc,
     "inria-aerial": aerial,
+    "shapes": lambda folder: {"count": 9}, "coco": annotated, "unlabeled-images": plain_images,
     "foreground": lambda folder: {"count": 9, "size": 48}, "image-folder": class_folders,
 }
 
@@ -162,8 +185,32 @@ def segmentation_samples():
                    card=card)
 
 
+def detection_samples():
+    """Two classes on images of 64 px; noisy boxes, some missed, some invented, one image without anything."""
+    rng = np.random.default_rng(2)
+    targets, boxes, image = [], [], []
+    for index in range(12):
+        count = index % 4
+        low = rng.uniform(0, 30, (count, 2))
+        truth = np.concatenate([low, low + rng.uniform(10, 30, (count, 2))], axis=1).astype(np.float32)
+        labels = tuple(rng.choice(["cat", "dog"], count).tolist())
+        targets.append(DetectionTarget(boxes=truth, labels=labels, crowd=np.arange(count) == 2))
+        invented = np.array([[1, 1, 20, 20]])[: index % 2]
+        found = np.concatenate([truth[:2] + rng.normal(0, 1.5, truth[:2].shape), invented])
+        boxes.append(found.astype(np.float32))
+        image.append(np.full(len(found), index))
+    owners = np.concatenate(image)
+    columns = {"boxes": np.concatenate(boxes), "scores": rng.random(len(owners)).astype(np.float32),
+               "labels": rng.integers(0, 2, len(owners)), "level": rng.integers(0, 2, len(owners))}
+    card = ModelCard(task="detection", input=InputSpec(size=(64, 64)), labels=["cat", "dog"], details={"anchors": {
+        "levels": [{"stride": 8, "scales": [16]}, {"stride": 16, "scales": [24]}], "aspect_ratios": [1.0]}})
+    table = Table({name: Ragged.grouped(values, owners, 12) for name, values in columns.items()})
+    return Samples(ids=[f"d{i}" for i in range(12)], targets=targets, predictions=table, card=card,
+                   fits=[place(Size(64, 64), card.input)] * 12)
+
+
 SAMPLES = {"classification": classification_samples, "keypoints": keypoint_samples,
-           "segmentation": segmentation_samples}
+           "segmentation": segmentation_samples, "detection": detection_samples}
 
 
 @pytest.mark.parametrize("spec", declared(MetricSpec))
