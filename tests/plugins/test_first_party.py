@@ -90,9 +90,9 @@ def masked_photographs(folder):
     """Three images and masks, as mask-folder, and as Pascal VOC lists them."""
     for name in ("a", "b", "c"):
         pixels = np.random.default_rng(len(name)).integers(0, 256, (30, 40, 3), np.uint8)
-        for place, data in (("images", pixels), ("masks", pixels[:, :, 0] // 128)):
-            (folder / place).mkdir(exist_ok=True)
-            Image.fromarray(data).save(folder / place / f"{name}.png")
+        for kind, data in (("images", pixels), ("masks", pixels[:, :, 0] // 128)):
+            (folder / kind).mkdir(exist_ok=True)
+            Image.fromarray(data).save(folder / kind / f"{name}.png")
     return {"root": folder}
 
 
