@@ -130,9 +130,9 @@ class ClassifierRecipe(Recipe):
     """Name of the dataset plugin; its own splits train, val and test are used."""
     metrics: dict[str, dict[str, Any]] = {"top-k": {"k": [1]}, "nll": {}, "brier": {}, "ece": {}}
     """Metric plugin -> its parameters, measured on the test split after export."""
-    train_count: int = Field(2000, gt=0)
+    train_count: int = Field(3000, gt=0)
     """Training samples."""
-    epochs: int = Field(14, ge=0)
+    epochs: int = Field(16, ge=0)
     """Passes over the training samples; 0 exports the weights that training would start from."""
     lr: float = Field(4e-3, gt=0)
     """Learning rate; with a schedule, its highest value."""
