@@ -246,6 +246,7 @@ class Scalar:
     """One number of a metric. n: what it is computed over; n_invalid: samples that could not be evaluated.
 
     value None: nothing was evaluable. proportion: a share of n, so that Wilson's interval applies at 0 and 1.
+    detail: one of many parts (a keypoint, a class) that tables leave out and files keep.
     """
 
     value: float | None
@@ -255,6 +256,7 @@ class Scalar:
     unit: str = "fraction"
     convention: str = ""
     proportion: bool = False
+    detail: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,6 +17,9 @@ OWN_DISTRIBUTION = "vision-harness"
 THIRD_PARTY = "third-party"
 ALL = "all"
 
+FAULTS = (Exception, SystemExit)
+"""What a plugin may raise without ending the program; an interrupt is the user's."""
+
 Phase = Literal["load", "api", "register", "hooks", "factory"]
 
 
@@ -106,10 +109,10 @@ def load(candidate: Candidate) -> tuple[PluginRecord, object | None]:
     started = time.perf_counter()
     try:
         plugin = candidate.load()
-    except (Exception, SystemExit) as error:  # noqa: BLE001  a plugin may raise anything, even at import
+        problem = _api_problem(getattr(plugin, "harness_api", API_VERSION))
+    except FAULTS as error:
         return record.failed(Failure.of("load", error)), None
     record = replace(record, load_ms=(time.perf_counter() - started) * 1e3)
-    problem = _api_problem(getattr(plugin, "harness_api", API_VERSION))
     return (record.failed(Failure("api", problem)), None) if problem else (record, plugin)
 
 

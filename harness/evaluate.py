@@ -89,8 +89,6 @@ def _summarized(name: str, spec: MetricSpec, metric: Metric, rows: Table,
 
     bounds = intervals(rows, metric.summarize, spec.replicates, stable_seed(0, name)) if with_intervals else {}
     return {
-        name + suffix: MetricResult(value=scalar.value, ci=bounds.get(suffix), n=scalar.n, n_invalid=scalar.n_invalid,
-                                    higher_is_better=scalar.higher_is_better, convention=scalar.convention,
-                                    unit=scalar.unit)
+        name + suffix: MetricResult.of(scalar, bounds.get(suffix))
         for suffix, scalar in metric.summarize(rows).scalars.items()
     }

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 
 from harness.errors import did_you_mean
-from harness.results import CellResult, GateResult
+from harness.results import CellResult, GateResult, LatencyResult
 from harness.suite import GateTable
 
 
@@ -25,7 +25,7 @@ def evaluate(gate: GateTable, cells: Sequence[CellResult], baseline: Mapping[str
     values = {cell.key: value_of(cell, gate.metric) for cell in measured}
     missing = [key for key, value in values.items() if value is None]
     if missing:
-        known = {name for cell in measured for name in result_names(cell)}
+        known = {name for cell in measured for name in result_names(cell)} - {gate.metric}
         return GateResult(expression=expression(gate), passed=False, cells=keys,
                           reason=f'{missing[0]} has no value "{gate.metric}"{did_you_mean(gate.metric, known)}')
     present = {key: value for key, value in values.items() if value is not None}
@@ -48,14 +48,13 @@ def value_of(cell: CellResult, name: str) -> float | None:
     """A metric's value or a latency field by name; None when the cell does not have it."""
     if name in cell.metrics:
         return cell.metrics[name].value
-    value = getattr(cell.latency, name, None)
+    value = getattr(cell.latency, name) if name in LatencyResult.model_fields and cell.latency else None
     return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
 def result_names(cell: CellResult) -> list[str]:
     """The names that value_of knows of a cell."""
-    fields = type(cell.latency).model_fields if cell.latency else {}
-    return [*cell.metrics, *(name for name in fields if value_of(cell, name) is not None)]
+    return [*cell.metrics, *(name for name in LatencyResult.model_fields if value_of(cell, name) is not None)]
 
 
 def _regression(gate: GateTable, cells: Sequence[CellResult], values: Mapping[str, float],

@@ -16,8 +16,8 @@ import pluggy
 
 from harness import discovery, hookcheck, hookspecs
 from harness.contracts import Provider, Role, RunContext, Spec
-from harness.discovery import Candidate, Disabled, Failure, PluginRecord
-from harness.errors import HandledError, PluginError, did_you_mean, one_of
+from harness.discovery import FAULTS, Candidate, Disabled, Failure, PluginRecord
+from harness.errors import HandledError, PluginError, UsageError, did_you_mean, one_of
 
 S = TypeVar("S", bound=Spec)
 
@@ -102,24 +102,20 @@ class Host:
         return [specs for specs in self._registry.values() if len(specs) > 1]
 
     def require(self, pins: Sequence[str]) -> list[str]:
-        """Problems with the plugins that a suite names: "distribution" or "distribution>=1.2"."""
-        from packaging.requirements import InvalidRequirement, Requirement
+        """Problems with the plugins that a suite names: valid requirements like "distribution>=1.2"."""
+        from packaging.requirements import Requirement
 
-        problems = []
-        for pin in pins:
-            try:
-                requirement = Requirement(pin)
-            except InvalidRequirement as error:
-                problems.append(f'"{pin}" is not a requirement like "acme-metrics>=1.2": {error}')
-                continue
-            problems += _pin_problems(requirement.name, requirement.specifier, self.plugins)
-        return problems
+        requirements = map(Requirement, pins)
+        return [problem for requirement in requirements
+                for problem in _pin_problems(requirement.name, requirement.specifier, self.plugins)]
 
     def _broken_note(self) -> str:
         notes = [f"plugin {record.provider} failed ({failure.phase}): {failure.message}"
                  for record, failure in self.failures]
         # An unmarked or misspelt hook is no failure of its plugin, but may be why something is missing.
         notes += [f"plugin {record.provider}: {warning}" for record in self.plugins for warning in record.warnings]
+        if off := [record.name for record in self.plugins if record.status == "disabled"]:
+            notes.append(f"switched off by --no-plugins or HARNESS_DISABLE_PLUGINS: {one_of(off)}")
         return "".join(f"\n    {note}" for note in notes)
 
     # --- lifecycle ---------------------------------------------------------------------------------------------------
@@ -131,7 +127,7 @@ class Host:
             if hook in record.hooks:
                 try:
                     self._call_one(record, hook, context=context)
-                except Exception as error:  # noqa: BLE001
+                except FAULTS as error:
                     messages.append(f"plugin {record.provider}: {hook} failed: {type(error).__name__}: {error}")
         return messages
 
@@ -146,7 +142,7 @@ class Host:
         started = time.perf_counter()
         try:
             record = self._register(record, plugin)
-        except Exception as error:  # noqa: BLE001  looking at a plugin runs its code
+        except FAULTS as error:  # looking at a plugin runs its code
             record = record.failed(Failure.of("register", error))
         return replace(record, load_ms=record.load_ms + (time.perf_counter() - started) * 1e3)
 
@@ -165,7 +161,7 @@ class Host:
         try:
             returned = self._call_one(record, hook)
             specs = [spec for each in returned for spec in hookcheck.checked_specs(hook, each)]
-        except Exception as error:  # noqa: BLE001
+        except FAULTS as error:
             return record.failed(Failure.of("hooks", error))
         stamped = tuple(replace(spec, provider=record.provider) for spec in specs)
         return replace(record, specs=record.specs + stamped)
@@ -185,6 +181,15 @@ def create(spec: Spec, params: Any) -> Any:
     return call(spec, spec.factory, params)
 
 
+def default_params(spec: Spec) -> Any:
+    """A declaration's params when nothing is given. Raises UsageError when some are required."""
+    required = [name for name, info in spec.params.model_fields.items() if info.is_required()]
+    if required:
+        raise UsageError(f'{spec.role} "{spec.name}" needs {", ".join(required)}: name it in the suite, in a table '
+                         "with these keys")
+    return spec.params()
+
+
 def call(spec: Spec, target: str, *arguments: Any) -> Any:
     """Import "package.module:attribute" on behalf of a declaration and call it."""
     try:
@@ -192,7 +197,7 @@ def call(spec: Spec, target: str, *arguments: Any) -> Any:
         return getattr(importlib.import_module(module), attribute)(*arguments)
     except HandledError:
         raise
-    except Exception as error:
+    except FAULTS as error:
         raise PluginError(f'{spec.role} "{spec.name}" of plugin {spec.provider} can not be created: '
                           f"{type(error).__name__}: {error}") from error
 

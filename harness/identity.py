@@ -16,7 +16,7 @@ from typing import Any
 from harness import __version__
 from harness.contracts import Dataset, ModelFile, ModelRequest, Spec
 from harness.errors import ModelFileError
-from harness.host import call, create
+from harness.host import blame, call, create
 from harness.plan import Cell
 from harness.suite import BackendEntry, DatasetEntry, MetricEntry, ModelEntry
 
@@ -39,8 +39,10 @@ def locate_model(entry: ModelEntry, precision: str) -> ModelFile:
 
 def of_dataset(entry: DatasetEntry, dataset: Dataset, seed: int) -> dict[str, Any]:
     """A dataset as transformed by the suite, with the files it reads."""
+    with blame(entry.spec):
+        files = dataset.fingerprint()
     return {**_of_plugin(entry.spec, entry.params), "transforms": list(entry.transforms),
-            "seed": seed if entry.transforms else None, "files": dataset.fingerprint(), "harness": _sources("harness")}
+            "seed": seed if entry.transforms else None, "files": files, "harness": _sources("harness")}
 
 
 def of_model(file: ModelFile) -> dict[str, Any]:
@@ -79,7 +81,7 @@ def of_timing(cell: Cell, file: ModelFile) -> dict[str, Any]:
         raise ValueError(f"{cell.key} is no latency cell")
     return {"model": of_model(file), "precision": cell.precision, "backend": of_backend(cell.backend),
             "scenario": _of_plugin(cell.latency.spec, cell.latency.params), "batch": cell.latency.batch,
-            "threads": cell.latency.threads}
+            "threads": cell.latency.threads, "seed": cell.seed, "harness": _sources("harness")}
 
 
 def _of_plugin(spec: Spec, params: Any) -> dict[str, Any]:
@@ -93,7 +95,10 @@ def _sources(package: str) -> str:
     """Hash over the Python files of a top-level package or module; its version alone would miss edits in place."""
     if package == "harness":
         return __version__ + _hash_files(Path(__file__).parent)
-    spec = importlib.util.find_spec(package)
+    try:
+        spec = importlib.util.find_spec(package)
+    except ValueError:  # a script, or a module made at run time
+        return ""
     if spec is None or spec.origin is None:
         return ""
     origin = Path(spec.origin)

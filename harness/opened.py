@@ -131,6 +131,8 @@ def open_model(cell: Cell, file: ModelFile, threads: int) -> Iterator[OpenedMode
 
     backend = backend_of(cell)
     card = load_card(file)
+    if cell.saliency is not None and cell.saliency.layer is not None:
+        card = card.model_copy(update={"cam_layer": cell.saliency.layer})
     if cell.dataset is not None and card.task != cell.dataset.spec.task:
         raise TaskMismatch(f'model "{cell.model.id}" is a {card.task} model, dataset "{cell.dataset.id}" is for '
                            f"{cell.dataset.spec.task}")

@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 from itertools import product
 
 from harness.contracts import ScenarioSpec
-from harness.errors import EXIT_USAGE, HandledError, Problem, SuiteError, UsageError, one_of
+from harness.errors import EXIT_USAGE, Problem, SuiteError, UsageError, one_of
 from harness.host import create
 from harness.params import Params
 from harness.results import Kind
@@ -115,12 +115,13 @@ def make_plan(suite: Suite) -> Plan:
     seen: dict[str, Cell] = {}
     for bench in suite.benches:
         for group in _bench_groups(bench, suite, problems):
-            fresh = [cell for cell in group if cell.key not in seen]
+            fresh = []
             for cell in group:
                 if cell.key in seen:
                     _merge(seen, cell, bench, suite, problems)
                 else:
                     seen[cell.key] = cell
+                    fresh.append(cell)
             if fresh:
                 groups.append(fresh)
     _check_reference(suite, seen, problems)
@@ -144,7 +145,7 @@ def count_samples(plan: Plan) -> Plan:
 def _length(entry: DatasetEntry) -> int | None:
     try:
         return len(create(entry.spec, entry.params))
-    except HandledError:  # the run will say why; a plan can be shown without
+    except Exception:  # noqa: BLE001  the run will say why; a plan can be shown without
         return None
 
 

@@ -80,9 +80,7 @@ def summarize(cell: Cell, quality: Quality) -> tuple[dict[str, MetricResult], di
                 raise PluginError(f'metric "{entry.spec.name}" of plugin {entry.spec.provider} names a result '
                                   f'"{suffix}"; a suffix is empty or starts with "@" or "."')
         for suffix, scalar in summary.scalars.items():
-            results[entry.id + suffix] = MetricResult(
-                value=scalar.value, ci=bounds.get(suffix), n=scalar.n, n_invalid=scalar.n_invalid,
-                higher_is_better=scalar.higher_is_better, convention=scalar.convention, unit=scalar.unit)
+            results[entry.id + suffix] = MetricResult.of(scalar, bounds.get(suffix))
         for suffix, curve in summary.curves.items():
             curves[entry.id + suffix] = CurveResult(x=list(curve.x), y=list(curve.y), x_label=curve.x_label,
                                                     y_label=curve.y_label)
@@ -141,8 +139,14 @@ def _collect(cell: Cell, dataset: Dataset, missing: Sequence[MetricEntry], origi
         progress(cell.key, done, total)
     if not predictions:
         reasons = "; ".join(f"{each.id}: {each.reason}" for each in unreadable[:3])
-        raise DataError(f"none of the {total} samples of {cell.key.split('/')[1]} can be read: {reasons}")
+        raise DataError(f"none of the {total} samples of {_name(cell)} can be read: {reasons}")
+    if done != total:
+        raise PluginError(f"{_name(cell)} gave {done} samples, and its length is {total}")
     return Quality({id_: Table.concat(tables) for id_, tables in rows.items()}, Table.concat(predictions), unreadable)
+
+
+def _name(cell: Cell) -> str:
+    return f'dataset "{cell.dataset.id}"' if cell.dataset is not None else "no dataset"
 
 
 def _batches(cell: Cell, dataset: Dataset) -> Iterator[Batch]:

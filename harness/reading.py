@@ -87,15 +87,11 @@ class _Reader:
         self.backends = self._tables("backends", self._simple(BackendSpec, BackendEntry))
         executor = self._executor()
         benches = [*self._benches("bench", BenchTable), *self._benches("explain", ExplainTable)]
-        gates = tuple(gate for path, data in self._array("gates")
-                      if (gate := self._validate(GateTable, data, path)) is not None)
+        gates = [gate for path, data in self._array("gates") if (gate := self._gate(data, path, table)) is not None]
         if table is None:
             return None
-        for path, gate in zip(self._paths("gates"), gates, strict=False):
-            if gate.max_regression and not table.baseline:
-                self.source.problem((*path, "max_regression"), "needs suite.baseline, the run to compare with")
-        return Suite(self.source.path, table, _present(self.datasets), _present(self.models), tuple(benches), gates,
-                     executor, self.source.data, self.source.line)
+        return Suite(self.source.path, table, _present(self.datasets), _present(self.models), tuple(benches),
+                     tuple(gates), executor, self.source.data, self.source.line)
 
     # --- [suite] -----------------------------------------------------------------------------------------------------
 
@@ -105,9 +101,16 @@ class _Reader:
             return None
         table = self._validate(SuiteTable, self.source.data["suite"], ("suite",))
         if table is not None:
-            for problem in self.host.require(table.plugins):
-                self.source.problem(("suite", "plugins"), problem, EXIT_PLUGIN)
+            for index, pin in enumerate(table.plugins):
+                for problem in self.host.require([pin]):
+                    self.source.problem(("suite", "plugins", index), problem, EXIT_PLUGIN)
         return table
+
+    def _gate(self, data: Any, path: KeyPath, suite: SuiteTable | None) -> GateTable | None:
+        gate = self._validate(GateTable, data, path)
+        if gate is not None and gate.max_regression and suite is not None and not suite.baseline:
+            self.source.problem((*path, "max_regression"), "needs suite.baseline, the run to compare with")
+        return gate
 
     def _executor(self) -> ExecutorEntry | None:
         data = self.source.data.get("executor")
@@ -152,25 +155,31 @@ class _Reader:
     def _derived(self, key: str, data: dict[str, Any], path: KeyPath,
                  seen: tuple[str, ...] = ()) -> dict[str, Any] | None:
         """The keys of a dataset with those of its base taken over; None after a mistake."""
-        base = data.get("base")
-        if base is None:
+        if "base" not in data:
             return data
-        tables = self.source.data["datasets"]
-        if base not in tables or not isinstance(tables[base], dict):
-            self.source.problem((*path, "base"), f'there is no dataset "{base}"{did_you_mean(str(base), tables)}')
-            return None
-        if base in (*seen, key):
-            self.source.problem((*path, "base"), f"derives from itself: {' -> '.join((*seen, key, base))}")
+        base, tables = data["base"], self.source.data["datasets"]
+        if problem := _base_problem(base, tables, (*seen, key)):
+            self.source.problem((*path, "base"), problem)
             return None
         if "use" in data:
             self.source.problem((*path, "use"), "can not be given together with base")
             return None
         inherited = self._derived(base, tables[base], ("datasets", base), (*seen, key))
-        if inherited is None:
-            return None
-        own = {name: value for name, value in data.items() if name != "base"}
-        transforms = [*inherited.get("transforms", []), *data.get("transforms", [])]
-        return {**inherited, **own, **({"transforms": transforms} if transforms else {})}
+        return None if inherited is None else self._inherit(inherited, ("datasets", base), data, path)
+
+    def _inherit(self, inherited: dict[str, Any], base: KeyPath, data: dict[str, Any], path: KeyPath) -> dict[str, Any]:
+        """A mistake in what is taken over is located at the base, so that it is reported once."""
+        source, own = self.source, {name: value for name, value in data.items() if name != "base"}
+        for name in inherited.keys() - own.keys():
+            source.origins[*path, name] = source.original((*base, name))
+        merged = {**inherited, **own}
+        first, more = inherited.get("transforms", []), own.get("transforms", [])
+        if isinstance(first, list) and isinstance(more, list) and (first or more):
+            merged["transforms"] = [*first, *more]
+            places = [source.original((*base, "transforms", index)) for index in range(len(first))]
+            places += [(*source.original((*path, "transforms")), index) for index in range(len(more))]
+            source.origins.update({(*path, "transforms", index): place for index, place in enumerate(places)})
+        return merged
 
     def _model(self, key: str, data: dict[str, Any], path: KeyPath) -> ModelEntry | None:
         train = data.get("train")
@@ -230,6 +239,9 @@ class _Reader:
 
     def _bench(self, table: MatrixTable, path: KeyPath) -> Bench | None:
         before = len(self.source.problems)
+        for index, precision in enumerate(table.precisions):
+            if precision in table.precisions[:index]:
+                self.source.problem((*path, "precisions", index), f'"{precision}" is listed twice')
         models = self._references(table.models, self.models, (*path, "models"), "model")
         datasets = self._references(table.datasets, self.datasets, (*path, "datasets"), "dataset")
         metrics = self._references(table.metrics, self.metrics, (*path, "metrics"), "metric",
@@ -313,14 +325,10 @@ class _Reader:
 
     # --- helpers -----------------------------------------------------------------------------------------------------
 
-    def _paths(self, name: str) -> list[KeyPath]:
-        return [path for path, _ in self._array(name)]
-
     def _array(self, name: str) -> Iterator[tuple[KeyPath, Any]]:
         data = self.source.data.get(name, [])
         if not isinstance(data, list):
-            if (name,) not in {problem.path for problem in self.source.problems}:
-                self.source.problem((name,), f"must be an array of tables: [[{name}]]")
+            self.source.problem((name,), f"must be an array of tables: [[{name}]]")
             return
         for index, item in enumerate(data):
             yield (name, index), item
@@ -331,14 +339,28 @@ class _Reader:
         except ValidationError as error:
             for where, message in problems_of(error, model, data, also or {}):
                 self.source.problem((*path, *where), message)
-            return None
+            unknown = {each["loc"] for each in error.errors() if each["type"] == "extra_forbidden"}
+            if not isinstance(data, dict) or not any(len(loc) == 1 for loc in unknown):
+                return None
+            # Without its unknown keys the table may say more that is wrong.
+            return self._validate(model, {key: data[key] for key in data if (key,) not in unknown}, path, also)
+
+
+def _base_problem(base: Any, tables: Mapping[str, Any], seen: tuple[str, ...]) -> str | None:
+    if not isinstance(base, str):
+        return f"input should be a valid string (it is {base!r})"
+    if not isinstance(tables.get(base), dict):
+        return f'there is no dataset "{base}"{did_you_mean(base, tables)}'
+    if base in seen:
+        return f"derives from itself: {' -> '.join((*seen[seen.index(base):], base))}"
+    return None
 
 
 def _metric_problem(metric: MetricEntry, task: str, bench: Bench) -> str | None:
     spec = metric.spec
     if task not in spec.tasks:
         return f'"{metric.id}" is for {one_of(spec.tasks)}, the datasets are for {task}'
-    if "saliency" in spec.requires and not bench.saliency:
+    if "saliency" in spec.requires and bench.where[0] != "explain":
         return f'"{metric.id}" judges saliency maps: it belongs into [[explain]]'
     needed = spec.requires & {"boxes", "mask"}
     for dataset in bench.datasets:

@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+import math
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+if TYPE_CHECKING:
+    from harness.contracts import Scalar
 
 
 class Record(BaseModel):
     """Frozen; additional keys of later versions are kept when a file is read."""
 
     model_config = ConfigDict(frozen=True, extra="allow", protected_namespaces=(), use_attribute_docstrings=True,
-                              ser_json_inf_nan="null")
+                              ser_json_inf_nan="null", json_schema_serialization_defaults_required=True)
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None
+
+
+Number = Annotated[float | None, AfterValidator(_finite)]
+"""JSON has neither NaN nor infinity: both are null, in memory as in the file, so that no comparison is lost on them."""
 
 
 class MetricResult(Record):
     """One number with its interval."""
 
-    value: float | None
+    value: Number
     """None when nothing could be evaluated."""
     ci: tuple[float, float] | None = None
     """95 % interval: seeded bootstrap over samples, Wilson at 0 and 1."""
@@ -27,14 +39,25 @@ class MetricResult(Record):
     """Samples that could not be evaluated."""
     higher_is_better: bool = True
     convention: str = ""
+    """Which of the published definitions; numbers of different conventions are never compared."""
     unit: str = "fraction"
+    """"fraction" is a share of 1."""
+    detail: bool = False
+    """One of many parts (a keypoint, a class): tables leave it out."""
+
+
+    @classmethod
+    def of(cls, scalar: Scalar, ci: tuple[float, float] | None) -> MetricResult:
+        """What a metric's summary says, with the interval of its bootstrap."""
+        return cls(value=scalar.value, ci=ci, n=scalar.n, n_invalid=scalar.n_invalid, unit=scalar.unit,
+                   higher_is_better=scalar.higher_is_better, convention=scalar.convention, detail=scalar.detail)
 
 
 class CurveResult(Record):
     """One curve of a metric."""
 
-    x: list[float]
-    y: list[float]
+    x: list[Number]
+    y: list[Number]
     x_label: str
     y_label: str
 
@@ -43,10 +66,15 @@ class LatencyResult(Record):
     """One latency measurement; times are milliseconds per query, a query is `batch` samples."""
 
     scenario: str
+    """The scenario plugin."""
     batch: int
+    """Samples per query."""
     threads: int
+    """Intra-operator threads."""
     n: int
+    """Timed queries."""
     p50_ms: float | None = None
+    """sorted[int(n * p)], like all percentiles here; null with too few queries behind it."""
     p90_ms: float | None = None
     p95_ms: float | None = None
     p99_ms: float | None = None
@@ -59,29 +87,36 @@ class LatencyResult(Record):
     """p50 relative to the suite's reference cell."""
     ratio_ci: tuple[float, float] | None = None
     ci: tuple[float, float] | None = None
-    """Of the median."""
+    """95 % interval of the median in milliseconds, from blocks of queries."""
     valid: bool = True
     why: str | None = None
     """Why it is not valid, or which percentiles are null for too few queries."""
     noisy: bool | None = None
+    """Whether the machine was disturbed during the measurement."""
 
 
 class Cost(Record):
     """What a cell cost."""
 
     seconds: float | None = None
+    """Wall time, model loading and metrics included."""
     peak_rss_mb: float | None = None
     """Only where a fresh process measured it."""
     forward_passes: int | None = None
+    """Samples sent through the model; 0 when everything was cached."""
     model_mb: float | None = None
+    """Size of the model file."""
     gflop: float | None = None
+    """Of one sample, counted on the graph."""
 
 
 class ErrorResult(Record):
     """Why a cell failed."""
 
     type: str
+    """Class of the exception."""
     message: str
+    """What, where, whose, and the way out."""
     where: str | None = None
     """File and line, or the plugin."""
 
@@ -93,24 +128,32 @@ class CellResult(Record):
     """One cell of the run."""
 
     key: str
+    """Readable and stable over retraining."""
     id: str
+    """Hash of everything that determines the outcome."""
     kind: Kind
     status: Literal["ok", "failed", "skipped"]
     cached: bool = False
+    """Whether the model did not have to run."""
     reason: str | None = None
     """Why it was skipped, or what a reader of an ok cell must know (unreadable samples)."""
     provider: str | None = None
     """The plugin of the model."""
     seed: int = 0
+    """The suite's."""
     dataset: str | None = None
     model: str
     precision: str
     backend: str
     runs_on: str | None = None
+    """Provider or device that really executed the model."""
     saliency: str | None = None
     target: str | None = None
+    """The explained class: label or predicted."""
     metrics: dict[str, MetricResult] = {}
+    """By result name."""
     curves: dict[str, CurveResult] = {}
+    """By result name."""
     latency: LatencyResult | None = None
     cost: Cost = Cost()
     error: ErrorResult | None = None
@@ -122,10 +165,13 @@ class GateResult(Record):
     """One gate. value: the worst value among the cells it matched."""
 
     expression: str
+    """The condition in words."""
     passed: bool
-    value: float | None = None
+    value: Number = None
     cells: list[str] = []
+    """Keys of the ok cells it matched."""
     reason: str | None = None
+    """Why it failed, where that is not the value."""
 
 
 class PluginResult(Record):
@@ -143,7 +189,11 @@ class Results(Record):
 
     schema_version: Literal[1] = Field(1, alias="schema")
     suite: dict[str, Any]
+    """As resolved: profile applied, environment expanded."""
     environment: dict[str, Any]
+    """Machine, packages, commit."""
     plugins: list[PluginResult]
+    """All that were loaded."""
     cells: list[CellResult]
+    """In the order of the plan."""
     gates: list[GateResult] = []

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
@@ -11,8 +12,8 @@ from typing import Protocol
 from harness import environment, gates
 from harness.cache import Cache, default_folder
 from harness.contracts import Executor, ExecutorSpec, Progress, RunContext
-from harness.errors import EXIT_CELLS, EXIT_GATE, EXIT_OK, EXIT_PLUGIN, PluginError
-from harness.host import Host, create
+from harness.errors import EXIT_CELLS, EXIT_GATE, EXIT_OK, EXIT_PLUGIN, HandledError, PluginError, UsageError
+from harness.host import Host, create, default_params
 from harness.plan import Plan, count_samples, make_plan
 from harness.results import CellResult, PluginResult, Results
 from harness.rundir import RunDirectory, new_directory, read_results, unfinished_directory
@@ -72,20 +73,21 @@ def run_suite(suite: Suite, host: Host, options: RunOptions, observer: Observer)
     return Outcome(results, directory.path, exit_code(results))
 
 
-def _measure(plan: Plan, host: Host, executor: Executor, directory: RunDirectory, cache: Cache, observer: Observer,
+def _measure(plan: Plan, host: Host, executor: _SafeExecutor, directory: RunDirectory, cache: Cache, observer: Observer,
              baseline: Mapping[str, CellResult] | None) -> Results:
     suite = plan.suite
     ids = {cell.key: cell_id(cell) for cell in plan.cells}
     done = {cell.key: cell for cell in directory.cells() if cell.status == "ok" and ids.get(cell.key) == cell.id}
-    observer.started(plan, directory.path, len(done))
+    groups = _groups(plan, ids, done, directory.path, cache)
+    observer.started(plan, directory.path, len(ids) - sum(len(group.keys) for group in groups))
     context = RunContext(directory.path, suite.resolved, tuple(ids))
     _notify(host, "harness_run_started", context, observer)
-    groups = _groups(plan, ids, done, directory.path, cache)
-    for result in _execute(executor, groups, observer.progress):
-        directory.append(result)
-        done[result.key] = result
-        observer.finished(result)
-        _notify(host, "harness_cell_finished", replace(context, result=result), observer)
+    with closing(executor.run(groups, observer.progress)) as finished:  # workers end with an interrupted run
+        for result in finished:
+            directory.append(result)
+            done[result.key] = result
+            observer.finished(result)
+            _notify(host, "harness_cell_finished", replace(context, result=result), observer)
     results = _results(suite, host, [done[cell.key] for cell in plan.cells], baseline)
     directory.write_results(results)
     _notify(host, "harness_run_finished", replace(context, results=results), observer)
@@ -108,13 +110,46 @@ def _baseline(suite: Suite) -> Mapping[str, CellResult] | None:
     return {cell.key: cell for cell in read_results(suite.table.baseline).cells}
 
 
-def _executor(suite: Suite, host: Host, name: str | None) -> Executor:
+def _executor(suite: Suite, host: Host, name: str | None) -> _SafeExecutor:
     entry = suite.executor
     if entry is None or (name is not None and name != entry.spec.name):
-        spec = host.spec(ExecutorSpec, name or DEFAULT_EXECUTOR)
-        entry = ExecutorEntry(spec.name, spec, spec.params())
-    executor: Executor = create(entry.spec, entry.params)
-    return executor
+        spec = _executor_spec(host, name or DEFAULT_EXECUTOR)
+        entry = ExecutorEntry(spec.name, spec, default_params(spec))
+    return _SafeExecutor(entry.spec, create(entry.spec, entry.params))
+
+
+def _executor_spec(host: Host, name: str) -> ExecutorSpec:
+    try:
+        return host.spec(ExecutorSpec, name)
+    except PluginError as error:
+        if host.may_be_broken(ExecutorSpec, name):
+            raise
+        raise UsageError(f"--executor: {error}") from None
+
+
+@dataclass(frozen=True, slots=True)
+class _SafeExecutor:
+    """An executor of which neither an omission nor an exception costs a result."""
+
+    spec: ExecutorSpec
+    executor: Executor
+
+    def run(self, groups: Sequence[CellGroup], progress: Progress) -> Generator[CellResult]:
+        """The results as they come; what is never answered for is a failed result, not a missing one."""
+        missing = {key for group in groups for key in group.keys}
+        who = f'executor "{self.spec.name}" of plugin {self.spec.provider}'
+        why = f"{who} gave no result for this cell"
+        try:
+            for results in self.executor.run(groups, progress):
+                for result in results:
+                    missing.discard(result.key)
+                    yield result
+        except HandledError as error:
+            why = f"{who}: {error}"
+        except Exception as error:  # noqa: BLE001  a plugin's
+            why = f"{who} failed: {type(error).__name__}: {error}"
+        for group in groups:
+            yield from (result for result in group.failed("PluginError", why) if result.key in missing)
 
 
 def _directory(suite: Suite, options: RunOptions) -> RunDirectory:
@@ -133,18 +168,6 @@ def _groups(plan: Plan, ids: Mapping[str, str], done: Mapping[str, CellResult], 
         if any(cell.key not in done for cell in open_cells):
             groups.append(CellGroup(open_cells, tuple(ids[cell.key] for cell in open_cells), directory, cache))
     return groups
-
-
-def _execute(executor: Executor, groups: Sequence[CellGroup], progress: Progress) -> Iterator[CellResult]:
-    """The results as they come; a cell that the executor never answers for is a failed result, not a missing one."""
-    missing = {key for group in groups for key in group.keys}
-    for results in executor.run(groups, progress):
-        for result in results:
-            missing.discard(result.key)
-            yield result
-    for group in groups:
-        yield from (result for result in group.failed("PluginError", "the executor gave no result for this cell")
-                    if result.key in missing)
 
 
 def _results(suite: Suite, host: Host, cells: Sequence[CellResult],

@@ -12,7 +12,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 from pydantic import ValidationError
 
-from harness.errors import UsageError
+from harness.errors import UsageError, format_path
 from harness.files import write_text
 from harness.results import CellResult, Results
 
@@ -89,8 +89,10 @@ class RunDirectory:
     def _end_cut_line(self) -> None:
         """So that the next line does not continue one that a kill cut off."""
         with (self.path / CELLS).open("ab+") as file:
-            if file.tell() and os.pread(file.fileno(), 1, file.tell() - 1) != b"\n":
-                file.write(b"\n")
+            if file.tell():
+                file.seek(-1, os.SEEK_END)
+                if file.read(1) != b"\n":
+                    file.write(b"\n")  # at the end, wherever the position is
 
     def write_results(self, results: Results) -> None:
         """Write results.json by rename: it is complete or not there."""
@@ -105,8 +107,13 @@ def read_results(path: Path) -> Results:
     except OSError as error:
         raise UsageError(f"{file}: no results of a finished run ({error.strerror})") from None
     except ValueError as error:  # not JSON, or not this schema
-        first = str(error).splitlines()[0]
+        first = _first_problem(error) if isinstance(error, ValidationError) else str(error).splitlines()[0]
         raise UsageError(f"{file}: damaged, or not written by harness: {first}") from None
+
+
+def _first_problem(error: ValidationError) -> str:
+    first = error.errors()[0]
+    return f"{format_path(first['loc']) or 'its content'}: {first['msg']}"
 
 
 def new_directory(root: Path, suite: str) -> Path:

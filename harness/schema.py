@@ -1,4 +1,6 @@
-"""The JSON Schema of suites, for editors: the suite's own tables merged with the params of all installed plugins."""
+"""JSON Schemas: of suites, for editors (the suite's own tables merged with the params of all installed plugins), and
+of results.json, for whoever reads it.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +21,7 @@ from harness.contracts import (
     Spec,
 )
 from harness.host import Host
+from harness.results import Results
 from harness.suite import (
     BenchTable,
     DatasetTable,
@@ -59,7 +62,8 @@ def suite_schema(host: Host) -> dict[str, Any]:
     for name, models in merged.items():
         choices = [reference(model) for model in models]
         if name == "datasets":  # a derived dataset takes its plugin's keys over from its base
-            choices.append({"type": "object", "required": ["base"], "properties": {"base": {"type": "string"}}})
+            choices.append({"type": "object", "required": ["base"],
+                            "properties": {"base": {"type": "string"}, "use": False}})
         if name == "latency":
             _set_latency(definitions["$defs"], choices)
         elif name == "executor":
@@ -73,6 +77,12 @@ def suite_schema(host: Host) -> dict[str, Any]:
         "required": ["suite"], "additionalProperties": False, "properties": properties,
         "definitions": _draft7(definitions["$defs"]),
     }
+
+
+def results_schema() -> dict[str, Any]:
+    """Draft 2020-12: what harness writes to results.json; committed as harness/data/results.schema.json."""
+    dialect = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
+    return {**dialect, **Results.model_json_schema(by_alias=True, mode="serialization")}
 
 
 def _unique(specs: Sequence[Spec]) -> list[Spec]:

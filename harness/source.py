@@ -122,7 +122,8 @@ def _expand_text(source: Source, text: str, path: KeyPath, environ: Mapping[str,
             return match[0]
         value = environ.get(match["name"]) or match["default"]
         if value is None:
-            source.problem(path, f'the environment variable {match["name"]} is not set; set it, or give a default: '
+            state = "empty" if match["name"] in environ else "not set"  # "${NAME}/data" must not become "/data"
+            source.problem(path, f'the environment variable {match["name"]} is {state}; set it, or give a default: '
                                  f'"${{{match["name"]}:-default}}"')
             return match[0]
         return value

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Generic, Literal, Self, TypeVar
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from harness.contracts import (
     BackendSpec,
@@ -20,9 +20,12 @@ from harness.contracts import (
     ModelSpec,
     SaliencySpec,
     ScenarioSpec,
+    Spec,
 )
 from harness.params import Params, SuitePath
 from harness.transforms import Transform
+
+S = TypeVar("S", bound=Spec)
 
 DEFAULT_BACKEND = "onnxruntime-cpu"
 
@@ -31,7 +34,21 @@ def _as_list(value: Any) -> Any:
     return value if isinstance(value, list | tuple) else [value]
 
 
-OneOrMore = Annotated[tuple[Annotated[int, Field(gt=0)], ...], BeforeValidator(_as_list)]
+def _requirement(pin: str) -> str:
+    from packaging.requirements import InvalidRequirement, Requirement
+
+    try:
+        Requirement(pin)
+    except InvalidRequirement as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(f'"{pin}" is not a requirement like "acme-metrics>=1.2": {reason}') from None
+    return pin
+
+
+Pin = Annotated[str, AfterValidator(_requirement)]
+Positive = Annotated[int, Field(gt=0)]
+OneOrMore = Annotated[tuple[Positive, ...], Field(min_length=1),
+                      BeforeValidator(_as_list, json_schema_input_type=Positive | tuple[Positive, ...])]
 Names = tuple[str, ...]
 
 
@@ -44,7 +61,7 @@ class SuiteTable(Params):
     """Shown in reports."""
     seed: int = 0
     """Seeds bootstrap, metrics and saliency that draw."""
-    plugins: Names = ()
+    plugins: tuple[Pin, ...] = ()
     """Plugin distributions that must be installed, e.g. "acme-metrics>=1.2"."""
     reference: str | None = None
     """Key of the latency cell that ratios are relative to."""
@@ -180,23 +197,31 @@ class GateTable(Params):
 # --- resolved --------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class DatasetEntry:
-    """A dataset of the suite: its declaration, validated params and transforms."""
+@dataclass(frozen=True)
+class Entry(Generic[S]):
+    """A plugin's declaration under the id of the suite, with its validated params."""
 
     id: str
-    spec: DatasetSpec
+    spec: S
     params: Params
+
+
+MetricEntry = Entry[MetricSpec]
+BackendEntry = Entry[BackendSpec]
+ExecutorEntry = Entry[ExecutorSpec]
+
+
+@dataclass(frozen=True)
+class DatasetEntry(Entry[DatasetSpec]):
+    """A dataset of the suite."""
+
     transforms: tuple[Transform, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class ModelEntry:
+@dataclass(frozen=True)
+class ModelEntry(Entry[ModelSpec]):
     """A model of the suite. folders: where exports are searched."""
 
-    id: str
-    spec: ModelSpec
-    params: Params
     export: Path | None = None
     train: Mapping[str, Any] = field(default_factory=dict)
     folders: tuple[Path, ...] = ()
@@ -207,41 +232,11 @@ class ModelEntry:
         return self.spec.task or getattr(self.params, "task", None)
 
 
-@dataclass(frozen=True, slots=True)
-class SaliencyEntry:
+@dataclass(frozen=True)
+class SaliencyEntry(Entry[SaliencySpec]):
     """A saliency generator of the suite."""
 
-    id: str
-    spec: SaliencySpec
-    params: Params
     layer: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class MetricEntry:
-    """A metric of the suite."""
-
-    id: str
-    spec: MetricSpec
-    params: Params
-
-
-@dataclass(frozen=True, slots=True)
-class BackendEntry:
-    """A backend of the suite."""
-
-    id: str
-    spec: BackendSpec
-    params: Params
-
-
-@dataclass(frozen=True, slots=True)
-class ExecutorEntry:
-    """The suite's executor."""
-
-    id: str
-    spec: ExecutorSpec
-    params: Params
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,10 +25,18 @@ _WIDTH = 100
 """Of tables that go to a file or a pipe, where there is no terminal to ask."""
 
 
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """rich would exit with 1, as if a gate had failed."""
+        if self.file is not sys.stderr:
+            raise BrokenPipeError
+        self.quiet = True  # nobody watches, the run goes on
+
+
 def console(stream: TextIO | None = None) -> Console:
     """NO_COLOR and the terminal's width are honored; into a pipe no color and a fixed width."""
     file = stream or sys.stdout
-    return Console(file=file, width=None if file.isatty() else _WIDTH, highlight=False, soft_wrap=False)
+    return _Console(file=file, width=None if file.isatty() else _WIDTH, highlight=False, soft_wrap=False)
 
 
 class RunDisplay:
@@ -50,7 +58,8 @@ class RunDisplay:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
                  trace: TracebackType | None) -> None:
-        self._progress.stop()
+        if self._live:  # otherwise it prints an empty line
+            self._progress.stop()
 
     def started(self, plan: Plan, directory: Path, resumed: int) -> None:
         self._total, self._done = len(plan.cells), resumed
@@ -123,10 +132,16 @@ def _table(title: str, *columns: Any) -> Table:
 
 
 def _quality_table(title: str, cells: Sequence[CellResult]) -> Table:
-    metrics = list(dict.fromkeys(name for cell in cells for name in cell.metrics))
+    metrics = {name: _with_unit(name, metric) for cell in cells for name, metric in cell.metrics.items()
+               if not metric.detail}
     names = _short_names(cells)
+    if not metrics:  # none of the cells is ok
+        table = _table(title, "", "status")
+        for cell, name in zip(cells, names, strict=True):
+            table.add_row(escape(name), _status(cell))
+        return table
     if len(metrics) <= _MOST_COLUMNS:
-        table = _table(title, "", *_right(*metrics))
+        table = _table(title, "", *_right(*metrics.values()))
         for cell, name in zip(cells, names, strict=True):
             table.add_row(escape(name), *(_metric(cell, metric) for metric in metrics))
         return table
@@ -135,8 +150,8 @@ def _quality_table(title: str, cells: Sequence[CellResult]) -> Table:
     for start in range(0, len(cells), _MOST_COLUMNS):
         chosen = cells[start : start + _MOST_COLUMNS]
         table = _table(title, "", *_right(*names[start : start + _MOST_COLUMNS]))
-        for metric in metrics:
-            table.add_row(escape(metric), *(_metric(cell, metric) for cell in chosen))
+        for metric, label in metrics.items():
+            table.add_row(escape(label), *(_metric(cell, metric) for cell in chosen))
         grid.add_row(table)
     return grid
 
@@ -166,6 +181,10 @@ def _metric(cell: CellResult, name: str) -> str | Text:
     return _value(metric) if metric is not None else ""
 
 
+def _with_unit(name: str, metric: MetricResult) -> str:
+    return name if metric.unit == "fraction" else f"{name} ({metric.unit})"
+
+
 def _value(metric: MetricResult) -> str:
     if metric.value is None:
         return f"n/a (0 of {metric.n_invalid} evaluable)"
@@ -187,10 +206,11 @@ def _print_notes(out: Console, results: Results) -> None:
 
 
 def _why(cell: CellResult) -> str:
+    """In one line, whatever a plugin says."""
+    text = cell.reason or ""
     if cell.error is not None:
-        where = f" ({cell.error.where})" if cell.error.where else ""
-        return f": {cell.error.message}{where}"
-    return f": {cell.reason}" if cell.reason else ""
+        text = cell.error.message + (f" ({cell.error.where})" if cell.error.where else "")
+    return ": " + " ".join(text.split()) if text else ""
 
 
 def _gate_line(gate: GateResult) -> Text:

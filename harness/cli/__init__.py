@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from harness import __version__
-from harness.errors import EXIT_INTERRUPTED, HandledError
+from harness.errors import EXIT_CELLS, EXIT_INTERRUPTED, HandledError
 
 # Name -> summary: known here so that --help imports no command; a test compares them with the commands' own.
 COMMANDS = {
@@ -43,6 +43,15 @@ class LazyGroup(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl([*COMMANDS.items()])
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:  # `harness ... | head`; click itself would exit with 1, as if a gate had failed
+            from harness.cli.options import stop_writing
+
+            stop_writing()
+            return 0
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
         from harness.errors import did_you_mean
@@ -80,15 +89,28 @@ def main(args: Sequence[str] | None = None) -> None:
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted", err=True)
         code = EXIT_INTERRUPTED
-    except BrokenPipeError:  # `harness ... | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 0
+    except Exception as error:  # noqa: BLE001  Python's own exit code 1 would mean that a gate failed
+        _print_unexpected(error, verbose)
+        code = EXIT_CELLS
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:  # nobody reads it; Python would try again at its end and exit with 120
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
     sys.exit(code if isinstance(code, int) else 0)
 
 
 def _bare_no_plugins(arguments: list[str]) -> list[str]:
     """`--no-plugins SUITE` must not take the suite for its value: the option is bare or has "="."""
     return ["--no-plugins=all" if argument == "--no-plugins" else argument for argument in arguments]
+
+
+def _print_unexpected(error: Exception, verbose: bool) -> None:
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    click.echo(f"unexpected {type(error).__name__}: {error} ({frame.filename}:{frame.lineno}); a bug in harness "
+               "or in a plugin, -v shows the traceback", err=True)
+    if verbose:
+        click.echo("".join(traceback.format_exception(error)), err=True)
 
 
 def _print_error(error: HandledError, verbose: bool) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -62,3 +63,8 @@ def echo_json(value: Any) -> None:
     import json
 
     click.echo(json.dumps(value, indent=1, ensure_ascii=False))
+
+
+def stop_writing() -> None:
+    """Nobody reads standard output anymore: what is still to come, the last flush included, goes nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import click
 
 from harness.contracts import Reporter, ReporterSpec
-from harness.errors import UsageError, did_you_mean, one_of
-from harness.host import Host, create
+from harness.errors import PluginError, UsageError, did_you_mean, one_of
+from harness.host import Host, create, default_params
 from harness.results import Results
 
 Renderer = Callable[[Results, Path], None]
@@ -28,10 +28,18 @@ def renderer(name: str, host: Host) -> Renderer:
         raise UsageError(f'--format: there is no format or reporter "{name}"{did_you_mean(name, known)} '
                          f"(known: {one_of(known)})")
     spec = host.spec(ReporterSpec, name)
-    reporter: Reporter = create(spec, spec.params())
+    reporter: Reporter = create(spec, default_params(spec))
 
-    def show(results: Results, _: Path) -> None:
-        for content in reporter.render(results).values():
+    def show(results: Results, directory: Path) -> None:
+        for content in _render(spec, reporter, results, directory).values():
             click.echo(content, nl=False)
 
     return show
+
+
+def _render(spec: ReporterSpec, reporter: Reporter, results: Results, directory: Path) -> Mapping[str, str | bytes]:
+    try:
+        return reporter.render(results)
+    except Exception as error:
+        raise PluginError(f'reporter "{spec.name}" of plugin {spec.provider} failed: {type(error).__name__}: {error}; '
+                          f"the results are in {directory}") from error

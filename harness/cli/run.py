@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 
 import click
 
-from harness.cli.options import discover, no_plugins_option, only_option, profile_option, read, suite_argument
+from harness.cli.options import (
+    discover,
+    no_plugins_option,
+    only_option,
+    profile_option,
+    read,
+    stop_writing,
+    suite_argument,
+)
+from harness.errors import EXIT_INTERRUPTED
 
 
 @click.command("run", short_help="Run a suite: accuracy, latency and explanation quality.")
@@ -40,11 +51,14 @@ def command(suite: Path, output: Path | None, format_: str, only: tuple[str, ...
         return 0
     show = renderer(format_, host)  # an unknown format must not cost a run
     options = RunOptions(output=output, only=only, executor=executor, fresh=fresh)
-    with RunDisplay() as display:
+    with RunDisplay() as display, redirect_stdout(sys.stderr):  # what plugins print is no result
         try:
             outcome = run_suite(read_suite, host, options, display)
         except KeyboardInterrupt:
             display.warn("interrupted; what is measured is kept, the same command continues")
-            raise
-    show(outcome.results, outcome.directory)
+            return EXIT_INTERRUPTED
+    try:
+        show(outcome.results, outcome.directory)
+    except BrokenPipeError:  # nobody reads it, the verdict stands
+        stop_writing()
     return outcome.exit_code

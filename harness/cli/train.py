@@ -15,6 +15,7 @@ from harness.errors import EXIT_INTERRUPTED, UsageError, did_you_mean, one_of
 
 if TYPE_CHECKING:
     from harness.checkpoint import Epoch
+    from harness.exports import ExportRecord
     from harness.suite import ModelEntry, Suite
     from harness.train import Job
 
@@ -71,11 +72,11 @@ def _job(entry: ModelEntry, output: Path, epochs: int | None) -> Job:
     return Job(entry.id, entry.spec, entry.params, recipe, output.parent / "checkpoints" / entry.id)
 
 
-def report(folder: Path, record: Any) -> None:
-    """The folder, and the numbers over all parts."""
+def report(folder: Path, record: ExportRecord) -> None:
+    """Where the export is and its main numbers."""
     click.echo(str(folder))
     for name, result in record.accuracy.items():
-        if "." not in name.partition("@")[0] and result.value is not None:
+        if result.value is not None and not result.detail:
             unit = "" if result.unit == "fraction" else f" {result.unit}"
             click.echo(f"  {name:<24}{result.value:.4f}{unit}")
 

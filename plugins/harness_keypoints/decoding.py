@@ -5,6 +5,7 @@ A heatmap pixel is two input pixels: heatmap px = (x + .5) / 2 - .5, x in input 
 
 from __future__ import annotations
 
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -29,6 +30,14 @@ class Peak(NamedTuple):
         x = (self.x + dx).clamp(0, self.width - 1)
         y = (self.y + dy).clamp(0, self.height - 1)
         return flat.gather(2, (y * self.width + x).unsqueeze(2)).squeeze(2)
+
+    def log(self, flat: Tensor, dx: int, dy: int) -> Tensor:
+        """(N, K) logarithms of a map around the peak, relative to its value at the peak.
+
+        The ratio is near 1, so that float32 loses less in its logarithm than in differences of logarithms.
+        """
+        ratio = self.at(flat, dx, dy) / self.at(flat, 0, 0).clamp(min=_TINY)
+        return ratio.clamp(min=_TINY).log()
 
     def inner(self, distance: int) -> tuple[Tensor, Tensor]:
         """(N, K) bool per axis: the peak lies at least `distance` pixels inside the map."""
@@ -79,17 +88,19 @@ class LogQuadratic(Decoder):
     """
 
     def offset(self, peak: Peak) -> tuple[Tensor, Tensor]:
-        logs = peak.flat.clamp(min=_TINY).log()
         inner_x, inner_y = peak.inner(1)
-        return _vertex(peak, logs, 1, 0) * inner_x, _vertex(peak, logs, 0, 1) * inner_y
+        return _vertex(peak, 1, 0) * inner_x, _vertex(peak, 0, 1) * inner_y
 
 
 class Dark(Decoder):
     """Distribution-aware coordinate representation (Zhang 2020, section 3.2): one Newton step on the logarithm.
 
-    The heatmap is smoothed with the Gaussian of the labels first; derivatives are central differences. The step is
-    left out closer than two pixels to the border or where the Hessian is singular, and is at most one pixel per axis.
+    The heatmap is smoothed with the Gaussian of the labels first; derivatives are central differences. The step is at
+    most one pixel per axis. It is left out closer than two pixels to the border, and where the logarithm is no clear
+    maximum: not concave, or with a determinant of the Hessian below 1e-4 (of Gaussians with sigma 2 it is 1/64).
     """
+
+    FLAT = 1e-4
 
     def __init__(self, sigma: float) -> None:
         super().__init__()
@@ -100,16 +111,15 @@ class Dark(Decoder):
         self.register_buffer("kernel", kernel / kernel.sum(), persistent=False)
 
     def offset(self, peak: Peak) -> tuple[Tensor, Tensor]:
-        logs = self._smooth(peak).clamp(min=_TINY).log()
-        center = peak.at(logs, 0, 0)
-        dx = 0.5 * (peak.at(logs, 1, 0) - peak.at(logs, -1, 0))
-        dy = 0.5 * (peak.at(logs, 0, 1) - peak.at(logs, 0, -1))
-        dxx = 0.25 * (peak.at(logs, 2, 0) - 2 * center + peak.at(logs, -2, 0))
-        dyy = 0.25 * (peak.at(logs, 0, 2) - 2 * center + peak.at(logs, 0, -2))
-        dxy = 0.25 * (peak.at(logs, 1, 1) - peak.at(logs, -1, 1) - peak.at(logs, 1, -1) + peak.at(logs, -1, -1))
+        log = partial(peak.log, self._smooth(peak))  # 0 at the peak itself
+        dx = 0.5 * (log(1, 0) - log(-1, 0))
+        dy = 0.5 * (log(0, 1) - log(0, -1))
+        dxx = 0.25 * (log(2, 0) + log(-2, 0))
+        dyy = 0.25 * (log(0, 2) + log(0, -2))
+        dxy = 0.25 * (log(1, 1) - log(-1, 1) - log(1, -1) + log(-1, -1))
         determinant = dxx * dyy - dxy**2
         inner_x, inner_y = peak.inner(2)
-        usable = inner_x & inner_y & (determinant.abs() > _TINY)
+        usable = inner_x & inner_y & (dxx < 0) & (determinant > self.FLAT)
         scale = usable / torch.where(usable, determinant, torch.ones_like(determinant))
         return ((dxy * dy - dyy * dx) * scale).clamp(-1, 1), ((dxy * dx - dxx * dy) * scale).clamp(-1, 1)
 
@@ -127,7 +137,7 @@ def create(name: str, sigma: float) -> Decoder:
     return Dark(sigma) if name == "dark" else makers[name]()
 
 
-def _vertex(peak: Peak, logs: Tensor, dx: int, dy: int) -> Tensor:
-    before, center, after = peak.at(logs, -dx, -dy), peak.at(logs, 0, 0), peak.at(logs, dx, dy)
-    curvature = 2 * center - before - after
+def _vertex(peak: Peak, dx: int, dy: int) -> Tensor:
+    before, after = peak.log(peak.flat, -dx, -dy), peak.log(peak.flat, dx, dy)
+    curvature = -(before + after)
     return (0.5 * (after - before) / curvature.clamp(min=_TINY)).clamp(-0.5, 0.5)

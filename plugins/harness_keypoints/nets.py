@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 WIDTHS = (16, 32, 64, 128)
+LEAK = 0.1
 
 
 class Block(nn.Sequential):
@@ -34,7 +35,11 @@ class Encoder(nn.Module):
 
 
 class HeatmapModule(nn.Module):
-    """U-Net-style (Ronneberger 2015) encoder-decoder: image (N, 1, H, W) -> (N, K, H/2, W/2) raw heatmaps."""
+    """U-Net-style (Ronneberger 2015) encoder-decoder: image (N, 1, H, W) -> (N, K, H/2, W/2) raw heatmaps.
+
+    The decoder's rectifiers leak: with plain ones a heatmap may settle on a flat top, which is its bias where every
+    feature that it weighs is off, and no gradient reaches those features any more.
+    """
 
     def __init__(self, keypoints: int) -> None:
         super().__init__()
@@ -42,7 +47,8 @@ class HeatmapModule(nn.Module):
         deep_to_shallow = list(zip(WIDTHS[:0:-1], WIDTHS[-2::-1], strict=True))
         self.ups = nn.ModuleList(nn.ConvTranspose2d(deep, shallow, 2, stride=2) for deep, shallow in deep_to_shallow)
         self.merges = nn.ModuleList(
-            nn.Sequential(*_convolution(2 * shallow, shallow, 1)) for _, shallow in deep_to_shallow
+            nn.Sequential(*_convolution(2 * shallow, shallow, 1, nn.LeakyReLU(LEAK, inplace=True)))
+            for _, shallow in deep_to_shallow
         )
         self.head = nn.Conv2d(WIDTHS[0], keypoints, 1)
 
@@ -69,9 +75,9 @@ class RegressionModule(nn.Module):
         return coordinates.reshape(-1, self.keypoints, 2)
 
 
-def _convolution(inputs: int, outputs: int, stride: int) -> list[nn.Module]:
+def _convolution(inputs: int, outputs: int, stride: int, activation: nn.Module | None = None) -> list[nn.Module]:
     return [
         nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False),
         nn.BatchNorm2d(outputs),
-        nn.ReLU(inplace=True),
+        activation or nn.ReLU(inplace=True),
     ]

@@ -59,7 +59,7 @@ class Pck:
         for fraction in self.fractions:
             correct = int(((error <= fraction * diagonal[:, None]) & evaluable).sum())
             yield f"{part}@{fraction:g}", Scalar(value=correct / n if n else None, n=n, n_invalid=invalid,
-                                                 convention=CONVENTION, proportion=True)
+                                                 convention=CONVENTION, proportion=True, detail=bool(part))
 
 
 def _area(reached: NDArray[np.float64], invalid: int) -> Scalar:

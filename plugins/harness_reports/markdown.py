@@ -35,6 +35,8 @@ class MarkdownReporter:
 def _quality(cells: Sequence[CellResult]) -> Iterator[Sequence[str]]:
     for cell in cells:
         for name, metric in cell.metrics.items():
+            if metric.detail:
+                continue
             interval = f"{_number(metric.ci[0])} to {_number(metric.ci[1])}" if metric.ci else ""
             unit = "" if metric.unit == "fraction" else f" {metric.unit}"
             yield (cell.key, name, _number(metric.value) + unit, interval, str(metric.n), str(metric.n_invalid or ""))

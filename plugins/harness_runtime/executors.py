@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
+import signal
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from harness_runtime.params import InlineParams, LocalParams
 
 if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
+
     from harness.api import CellResult, Group, Progress
 
 
@@ -46,11 +51,11 @@ class LocalExecutor:
         from pebble import ProcessPool
 
         context = multiprocessing.get_context("spawn")  # onnxruntime's threads do not survive a fork
-        queue: Any = context.SimpleQueue()
-        listener = threading.Thread(target=_listen, args=(queue, progress), daemon=True)
+        reader, writer = context.Pipe(duplex=False)
+        listener = threading.Thread(target=_listen, args=(reader, progress), daemon=True)
         listener.start()
         pool: Any = ProcessPool(max_workers=workers, max_tasks=1, context=context, initializer=_start,
-                                initargs=(queue,))
+                                initargs=(writer,))
         try:
             futures: dict[Future[list[CellResult]], Group] = {
                 pool.schedule(_execute, args=(group,), timeout=self._params.timeout): group for group in groups
@@ -60,7 +65,7 @@ class LocalExecutor:
         finally:
             pool.stop()
             pool.join()
-            queue.put(None)
+            writer.close()  # the last one: the listener ends
             listener.join()
 
 
@@ -80,27 +85,45 @@ def _outcome(future: Future[list[CellResult]], group: Group, timeout: float | No
         limit = f"not finished within {timeout:g} s" if timeout else "timed out"
         return group.failed("TimeoutError", f"{limit}; `timeout` in the suite's [executor] sets the limit")
     except ProcessExpired as error:
-        return group.failed("ProcessExpired", f"the worker process died with exit code {error.exitcode}"
-                            f"{' (killed: out of memory?)' if error.exitcode == -9 else ''}")
+        return group.failed("ProcessExpired", f"the worker process died: {_death(error.exitcode)}")
     except Exception as error:  # noqa: BLE001  e.g. a group or a result that can not be pickled
         return group.failed(type(error).__name__, str(error))
+
+
+def _death(exit_code: int) -> str:
+    """In words; a negative exit code is the signal that killed the process."""
+    try:
+        name = signal.Signals(-exit_code).name
+    except ValueError:
+        return f"exit code {exit_code}"
+    return name + (" (out of memory?)" if name == "SIGKILL" else "")
 
 
 # --- in the worker process -------------------------------------------------------------------------------------------
 
 _worker: dict[str, Any] = {}
-"""The queue to the parent: the only way to hand it to a task is through the worker's initializer."""
+"""The pipe to the parent: the only way to hand it to a task is through the worker's initializer."""
 
 
-def _start(queue: Any) -> None:
-    _worker["queue"] = queue
+def _start(writer: Connection) -> None:
+    os.dup2(2, 1)  # standard output belongs to the results; what plugins and libraries print is no part of them
+    if hasattr(os, "set_blocking"):
+        os.set_blocking(writer.fileno(), False)
+    _worker["writer"] = writer
 
 
 def _execute(group: Group) -> list[CellResult]:
-    queue = _worker["queue"]
-    return group.execute(lambda key, done, total: queue.put((key, done, total)), fresh_process=True)
+    writer = _worker["writer"]
+
+    def progress(key: str, done: int, total: int) -> None:
+        # One small write is atomic: no lock that a killed worker could hold. A full pipe loses a step of a bar.
+        with suppress(OSError):
+            writer.send((key, done, total))
+
+    return group.execute(progress, fresh_process=True)
 
 
-def _listen(queue: Any, progress: Progress) -> None:
-    while (message := queue.get()) is not None:
-        progress(*message)
+def _listen(reader: Connection, progress: Progress) -> None:
+    with suppress(EOFError, OSError):
+        while True:
+            progress(*reader.recv())

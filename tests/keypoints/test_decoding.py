@@ -5,6 +5,8 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from harness.export import quiet  # noqa: E402
+from harness.onnx.session import open_session  # noqa: E402
 from harness_keypoints import decoding  # noqa: E402
 from harness_keypoints.models import gaussians  # noqa: E402
 
@@ -51,7 +53,8 @@ def reference(name, heatmap, sigma):
             mixed = (logs[y + 1, x + 1] - logs[y + 1, x - 1] - logs[y - 1, x + 1] + logs[y - 1, x - 1]) / 4
             hessian = [[(logs[y, x + 2] - 2 * logs[y, x] + logs[y, x - 2]) / 4, mixed],
                        [mixed, (logs[y + 2, x] - 2 * logs[y, x] + logs[y - 2, x]) / 4]]
-            offset = np.clip(-np.linalg.solve(hessian, slope), -1, 1)
+            if hessian[0][0] < 0 and np.linalg.det(hessian) > 1e-4:
+                offset = np.clip(-np.linalg.solve(hessian, slope), -1, 1)
     return np.array([x, y]) + offset
 
 
@@ -115,3 +118,28 @@ def test_the_label_convention():
     maps = gaussians(torch.tensor([[[0.0, 0.0]]]), SIGMA)
     assert maps[0, 0].argmax() == 0
     np.testing.assert_array_equal(decode("argmax", maps)[0][0, 0], [0.5, 0.5])
+
+
+class AllDecoders(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.decoders = torch.nn.ModuleList(decoding.create(name, SIGMA) for name in NAMES)
+
+    def forward(self, heatmaps):
+        return tuple(decoder(heatmaps)[0] for decoder in self.decoders)
+
+
+def test_every_decoder_exports_with_a_dynamic_batch(tmp_path):
+    path = tmp_path / "decoders.onnx"
+    with quiet():
+        program = torch.onnx.export(
+            AllDecoders(), (torch.rand(2, 5, 64, 64),), dynamo=True, external_data=False, opset_version=18,
+            input_names=["heatmaps"], output_names=[f"by {name}" for name in NAMES],
+            dynamic_shapes=({0: torch.export.Dim("batch")},))
+    program.save(path)
+    maps = gaussians(random_centers(40, 0.0, 63.0), SIGMA).reshape(8, 5, 64, 64)
+    session = open_session(path)
+    for batch in (1, 3, 8):
+        outputs = session.run({"heatmaps": maps[:batch].numpy()})
+        for name in NAMES:
+            np.testing.assert_allclose(outputs[f"by {name}"], decode(name, maps[:batch])[0], atol=1e-4, err_msg=name)

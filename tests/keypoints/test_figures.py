@@ -4,11 +4,12 @@ import hashlib
 
 import numpy as np
 import pytest
-from harness_keypoints.figures import StickFigures, coverage, sample_pose
-from harness_keypoints.params import StickFiguresParams
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
+
+from harness_keypoints.figures import StickFigures, coverage, sample_pose
+from harness_keypoints.params import StickFiguresParams
 
 
 def figures(**params):

@@ -5,12 +5,11 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from harness.api import ClassificationTarget, KeypointsTarget, TaskMismatch  # noqa: E402
+from harness.geometry import prepare  # noqa: E402
 from harness_keypoints.figures import StickFigures  # noqa: E402
 from harness_keypoints.models import HeatmapNet, RegressionNet  # noqa: E402
 from harness_keypoints.params import HeatmapNetParams, RegressionNetParams, StickFiguresParams  # noqa: E402
-
-from harness.api import ClassificationTarget, KeypointsTarget, TaskMismatch  # noqa: E402
-from harness.geometry import prepare  # noqa: E402
 
 
 def figures(count=3, **params):
@@ -35,7 +34,8 @@ def test_shapes(batch):
 
 def test_both_have_the_same_encoder_and_their_published_size():
     heatmap, regression = HeatmapNet(HeatmapNetParams()).build(), RegressionNet(RegressionNetParams()).build()
-    encoders = [{name: value.shape for name, value in net.encoder.state_dict().items()} for net in (heatmap, regression)]
+    encoders = [{name: value.shape for name, value in network.encoder.state_dict().items()}
+                for network in (heatmap, regression)]
     assert encoders[0] == encoders[1]
     assert sum(p.numel() for p in heatmap.parameters()) < 500_000
     assert sum(p.numel() for p in regression.parameters()) < 350_000

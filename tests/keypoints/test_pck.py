@@ -4,14 +4,14 @@ import math
 
 import numpy as np
 import pytest
-from harness_keypoints.calibration import PeakCalibration
-from harness_keypoints.params import PckParams, PeakCalibrationParams
-from harness_keypoints.pck import Pck
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from harness.api import ClassificationTarget, InputSpec, KeypointsTarget, ModelCard, Samples, Table, TaskMismatch
+from harness_keypoints.calibration import PeakCalibration
+from harness_keypoints.params import PckParams, PeakCalibrationParams
+from harness_keypoints.pck import Pck
 
 FRACTIONS = [0.05, 0.1, 0.15, 0.2]
 CARD = ModelCard(task="keypoints", input=InputSpec(size=(8, 8)))

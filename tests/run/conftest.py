@@ -107,6 +107,9 @@ class Lab:
     def classifier(self, name: str, **options: Any) -> Path:
         return classifier(self.folder / f"{name}.onnx", **options)
 
+    def save(self, graph: onnx.GraphProto, name: str) -> Path:
+        return save(graph, self.folder / name)
+
     def write(self, text: str) -> Path:
         path = self.folder / "suite.toml"
         path.write_text(text.replace("$LOG", str(self.log)))
@@ -115,10 +118,18 @@ class Lab:
     def run(self, text: str = SUITE + BENCH, output: str = "run", executor: str = "inline", *, cache: str = "cache",
             **options: Any) -> Outcome:
         """In this process; every call starts a count of forward passes."""
+        return self._run(text, RunOptions(output=self.folder / output, executor=executor, cache=self.folder / cache,
+                                          **options))
+
+    def run_in(self, root: Path, **options: Any) -> Path:
+        """The folder below `root` that a run chose by itself."""
+        settings = RunOptions(root=root, executor="inline", cache=self.folder / "cache", **options)
+        return self._run(self.suite + self.bench, settings).directory
+
+    def _run(self, text: str, settings: RunOptions) -> Outcome:
         self.log.unlink(missing_ok=True)
         self.watcher = Watcher()
         host = Host.discover()
-        settings = RunOptions(output=self.folder / output, executor=executor, cache=self.folder / cache, **options)
         return run_suite(read_suite(self.write(text), host), host, settings, self.watcher)
 
     def call(self, text: str = SUITE + BENCH, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
@@ -140,14 +151,11 @@ class Lab:
     def lines(self, output: str = "run") -> list[str]:
         return (self.folder / output / "cells.jsonl").read_text().splitlines()
 
-
-def cells(outcome: Outcome) -> dict[str, CellResult]:
-    return {cell.key: cell for cell in outcome.results.cells}
-
-
-def numbers(cell: CellResult) -> dict[str, Any]:
-    """Everything of a cell that must not change between equal runs."""
-    return {"metrics": cell.metrics, "curves": cell.curves, "status": cell.status, "reason": cell.reason}
+    @staticmethod
+    def numbers(results: Results) -> dict[str, Any]:
+        """By key, everything that must not change between equal runs."""
+        return {cell.key: (cell.id, cell.status, cell.metrics, cell.curves, cell.reason, cell.error)
+                for cell in results.cells}
 
 
 @pytest.fixture
@@ -156,4 +164,5 @@ def lab(tmp_path: Path, tmp_plugin: Any, monkeypatch: pytest.MonkeyPatch) -> Lab
     monkeypatch.delenv("LAB_HOOKS_RAISE", raising=False)
     folder = tmp_path / "lab"
     folder.mkdir()
-    return Lab(folder, {**installed.environment, "NO_COLOR": "1", "HARNESS_CACHE_DIR": str(tmp_path / "cache")})
+    return Lab(folder, {**installed.environment, "NO_COLOR": "1", "LAB_EXPENDABLE": "1",
+                        "HARNESS_CACHE_DIR": str(tmp_path / "cache")})

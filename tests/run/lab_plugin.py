@@ -1,10 +1,10 @@
-"""A plugin for the tests of runs: colored squares, and parts that misbehave on request. Installed by the fixture `lab`."""
+"""A plugin for the tests of runs: colored squares, and parts that misbehave on request. The fixture `lab` has it."""
 
 import ctypes
+import multiprocessing
 import os
 import signal
 import time
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -20,6 +20,7 @@ from harness.api import (
     ReporterSpec,
     SaliencySpec,
     Scalar,
+    SuitePath,
     Summary,
     Table,
     Unreadable,
@@ -41,12 +42,12 @@ class ColorsParams(Params):
     """Indices that can not be read."""
     label: str | None = None
     """Instead of the color's name."""
-    fails: Literal["", "length", "fingerprint", "stream"] = ""
+    fails: Literal["", "length", "fingerprint", "stream", "short"] = ""
     """Where it raises."""
 
 
 class Colors:
-    """8x8 images in which the channel index % 3 is brightest, but for every fifth, which is a shade too dark."""
+    """8x8 images in which the channel index % 3 is brightest, but for every fifth, where it is the next one."""
 
     def __init__(self, params):
         self.params = params
@@ -67,6 +68,8 @@ class Colors:
             chosen = wanted[start : start + size]
             if self.params.fails == "stream" and start:
                 raise RuntimeError("the tape broke")
+            if self.params.fails == "short":
+                chosen = chosen[1:]
             readable = [index for index in chosen if index not in self.params.unreadable]
             yield Batch([self._image(index) for index in readable],
                         [ClassificationTarget(label=self.params.label or LABELS[index % 3]) for index in readable],
@@ -75,17 +78,22 @@ class Colors:
 
     def _image(self, index):
         image = np.random.default_rng([self.params.seed, index]).integers(60, 120, (8, 8, 3), dtype=np.uint8)
-        image[:, :, index % 3] += 0 if index % 5 == 4 else 90
+        image[:, :, (index + (index % 5 == 4)) % 3] += 90
         return image
 
 
 class OddParams(Params):
     """What it does instead of measuring."""
 
-    how: Literal["raise", "rows", "exit", "segfault", "sleep", "kill", "interrupt", "summarize"]
+    how: Literal["raise", "rows", "exit", "segfault", "sleep", "kill", "print", "summarize"]
     """Which way it misbehaves."""
-    once: Path | None = None
+    once: SuitePath | None = None
     """Misbehave only while this file does not exist; it is made then."""
+
+
+def _expendable():
+    """In a worker, or in a command that the tests started: never the process of the tests."""
+    return multiprocessing.parent_process() is not None or "LAB_EXPENDABLE" in os.environ
 
 
 class Odd:
@@ -99,6 +107,8 @@ class Odd:
         if self._due():
             if self.params.how == "raise":
                 raise ArithmeticError("a | `b` <script>\nsecond line")
+            if self.params.how in ("exit", "segfault", "kill") and not _expendable():
+                raise AssertionError("this would end the tests themselves")
             if self.params.how == "exit":
                 os._exit(7)
             if self.params.how == "segfault":
@@ -107,9 +117,8 @@ class Odd:
                 time.sleep(60)
             if self.params.how == "kill":
                 os.kill(os.getpid(), signal.SIGKILL)
-            if self.params.how == "interrupt":
-                os.kill(os.getpid(), signal.SIGINT)
-                time.sleep(10)
+            if self.params.how == "print":
+                print("noise")  # noqa: T201
             if self.params.how == "rows":
                 rows = rows[1:]
         return Table({"value": rows})
@@ -170,7 +179,7 @@ class Narrow(Noise):
 class LogParams(Params):
     """Where runs are noted."""
 
-    log: Path
+    log: SuitePath
     """A line for each run of the session: the number of samples."""
 
 
@@ -220,6 +229,14 @@ class Forgetful:
             yield group.execute(progress)
 
 
+class Stumbling(Forgetful):
+    """An executor that raises after the first group."""
+
+    def run(self, groups, progress):
+        yield groups[0].execute(progress)
+        raise ConnectionError("the cluster is gone")
+
+
 class Lines:
     """A reporter that makes two files, one of them binary."""
 
@@ -257,7 +274,8 @@ def harness_backends():
 
 @hookimpl
 def harness_executors():
-    return [ExecutorSpec(name="lab-forgetful", summary="Drops the last group.", factory=f"{__name__}:Forgetful")]
+    return [ExecutorSpec(name="lab-forgetful", summary="Drops the last group.", factory=f"{__name__}:Forgetful"),
+            ExecutorSpec(name="lab-stumbling", summary="Raises.", factory=f"{__name__}:Stumbling")]
 
 
 @hookimpl

@@ -1,0 +1,107 @@
+"""Cells with saliency."""
+
+import json
+
+import numpy as np
+import pytest
+
+EXPLAIN = """
+[[explain]]
+models = ["mean"]
+datasets = ["colors"]
+saliency = ["{saliency}"]
+metrics = ["lab-maps"]
+target = "{target}"
+backends = ["logged"]
+"""
+
+
+def explain(lab, target="label", saliency="lab-noise", before="", **options):
+    outcome = lab.run(lab.suite + before + EXPLAIN.format(saliency=saliency, target=target), **options)
+    (cell,) = outcome.results.cells
+    return outcome, cell
+
+
+def rows(lab, cell, output="run"):
+    with np.load(lab.folder / output / cell.files["rows.lab-maps"], allow_pickle=False) as archive:
+        return {name: archive[name] for name in archive.files}
+
+
+def test_labels_are_explained_with_maps_of_the_inputs_size(lab):
+    outcome, cell = explain(lab)
+    assert (outcome.exit_code, cell.kind, cell.key) == (0, "explain", "explain/colors/mean/fp32/logged/lab-noise")
+    assert (cell.saliency, cell.target) == ("lab-noise", "label")
+    found = rows(lab, cell)
+    assert found["shape"].tolist() == [[8, 8]] * 12
+    assert found["class"].tolist() == [index % 3 for index in range(12)]
+    # One pass to predict, one that the metric asked for.
+    assert cell.cost.forward_passes == lab.forward_passes == 24
+    assert cell.metrics["lab-maps"].unit == "saliency"
+
+
+def test_the_predicted_class_is_explained_under_another_key(lab):
+    _, cell = explain(lab, target="predicted")
+    assert cell.key == "explain/colors/mean/fp32/logged/lab-noise@predicted"
+    found = rows(lab, cell)
+    _, labels = explain(lab, output="labels")
+    right = rows(lab, labels, "labels")["class"] == found["class"]
+    assert np.flatnonzero(~right).tolist() == [4, 9]
+    assert (found["logit"] >= rows(lab, labels, "labels")["logit"]).all()
+
+
+def test_a_label_without_a_class_is_an_error_only_when_labels_are_explained(lab):
+    colors = 'use = "lab-colors"'
+    lab.suite = lab.suite.replace(colors, colors + '\nlabel = "cyan"')
+    outcome, cell = explain(lab)
+    assert (outcome.exit_code, cell.status, cell.error.type) == (3, "failed", "TaskMismatch")
+    assert '"cyan"' in cell.error.message
+    assert "models.mean.classes" in cell.error.message
+    assert explain(lab, target="predicted", output="predicted")[1].status == "ok"
+
+
+def test_maps_of_a_wrong_shape_are_the_fault_of_the_generator(lab):
+    outcome, cell = explain(lab, saliency="lab-narrow")
+    assert (outcome.exit_code, cell.error.type) == (4, "PluginError")
+    for word in ("lab-narrow", "lab (lab-harness 1.0)", "(12, 8, 7)", "(12, 8, 8)"):
+        assert word in cell.error.message
+
+
+def test_the_layer_of_a_saliency_table_overrides_that_of_the_model(lab):
+    lab.suite = lab.suite.replace('task = "classification"', 'task = "classification"\ncam_layer = "means"')
+    table = '[saliency.{name}]\nuse = "lab-noise"\nlayer = "constant"\n'
+    _, cell = explain(lab, saliency="flat", before=table.format(name="flat"))
+    assert cell.metrics["lab-maps"].value == 64
+    _, cell = explain(lab, output="again")
+    assert cell.metrics["lab-maps"].value < 64
+
+
+def test_explanations_are_cached_by_seed_and_target(lab):
+    _, first = explain(lab)
+    _, again = explain(lab, output="again")
+    assert (again.cached, lab.forward_passes, again.metrics) == (True, 0, first.metrics)
+    _, predicted = explain(lab, target="predicted", output="predicted")
+    assert not predicted.cached
+    lab.suite = lab.suite.replace('name = "lab"', 'name = "lab"\nseed = 1')
+    _, seeded = explain(lab, output="seeded")
+    assert not seeded.cached
+    assert seeded.metrics["lab-maps"].value != first.metrics["lab-maps"].value
+
+
+def test_a_metric_of_maps_does_not_belong_into_a_bench(lab, cli):
+    text = lab.suite + lab.bench.replace('metrics = ["top"]', 'metrics = ["lab-maps"]')
+    done = cli("validate", lab.write(text))
+    assert done.code == 2
+    assert "[[explain]]" in done.err
+
+
+def test_both_kinds_stand_in_one_results_file(lab):
+    lab.run(lab.suite + lab.bench + EXPLAIN.format(saliency="lab-noise", target="label"))
+    found = json.loads((lab.folder / "run" / "results.json").read_text())["cells"]
+    assert [cell["kind"] for cell in found] == ["accuracy", "explain"]
+    assert [cell["target"] for cell in found] == [None, "label"]
+
+
+@pytest.mark.parametrize("executor", ["local"])
+def test_a_generator_in_a_worker_process(lab, executor):
+    _, cell = explain(lab, executor=executor)
+    assert cell.status == "ok", cell.error
