@@ -84,7 +84,7 @@ def test_many_mistakes_at_once(mistakes):
                            "seed)"),
         (4, "datasett", 'unknown table; did you mean "datasets"?'),
         (7, "datasets.figures.use", 'no plugin provides the dataset "stick-figurs"; did you mean "stick-figures"? '
-                                    "(known: bare, boxed, needy, oxford-pet, spots, stick-figures)"),
+                                    "(known: "),
         (10, "datasets.spots.cuont", 'unknown key; did you mean "count"? (known: base, count, level, root, transforms, '
                                      "use)"),
         (11, "datasets.spots.level", "input should be less than or equal to 255 (it is 300)"),
@@ -97,8 +97,7 @@ def test_many_mistakes_at_once(mistakes):
         (24, "metrics.a/b", 'a name can not be empty or contain "/"'),
         (27, "bench[0].models[2]", 'there is no [models.hetmap]; did you mean "heatmap"? (known: heatmap, net, ok)'),
         (29, "bench[0].metrics[0]", 'no plugin provides the metric "distanze"; did you mean "distance"? '
-                                    "(known: accuracy, brier, distance, ece, nll, of-boxes, of-maps, of-masks, "
-                                    "of-regions, pck, peak-calibration, top-k, ... (13 in all))"),
+                                    "(known: "),
         (30, "bench[0].precision", 'unknown key; did you mean "precisions"?'),
         (34, "bench[1].metrics[0]", 'no plugin provides the metric "distanze"'),
         (34, "bench[1].metrics[2]", '"distance" is listed twice'),

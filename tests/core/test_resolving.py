@@ -139,7 +139,7 @@ def test_defaults_and_ids(suite):
     assert [(each.spec.name, each.batch, each.threads) for each in bench.latency] == [
         ("single-stream", (1,), (1,)), ("single-stream", (2, 4), (1,))]
     assert read.executor.spec.name == "inline"
-    assert (bench.precisions, bench.batch_size, bench.target) == (("fp32",), 16, None)
+    assert (bench.precisions, bench.batch_size, bench.target) == (("fp32",), None, None)
     assert read.models["net"].task == "keypoints"
 
 
