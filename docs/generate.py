@@ -57,8 +57,8 @@ def fields_block(target: str) -> str:
 
 def params_block(role: str, name: str) -> str:
     """Summary and parameters of a declaration that an installed plugin makes."""
-    from harness.contracts import Spec
     from harness.host import Host
+    from harness.specs import Spec
 
     spec = next(spec for spec in Host.discover().specs(Spec) if (spec.role, spec.name) == (role, name))
     return f"{spec.summary}\n\n" + (_fields(spec.params) if spec.params.model_fields else "No parameters.\n")

@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
-from harness.contracts import MetricSpec, Spec
 from harness.discovery import PluginRecord
+from harness.specs import MetricSpec, Spec
 
 
 def plugin_facts(record: PluginRecord) -> dict[str, Any]:

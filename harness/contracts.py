@@ -1,18 +1,11 @@
-"""What plugins declare (specs) and what their factories must return (protocols).
-
-Specs are cheap to create and to read: a hook returns them without importing torch, onnxruntime or the plugin's own
-heavy modules. The factory is imported when the suite first needs it.
-"""
+"""What the factories that plugins declare (harness.specs) must return: protocols, and the data they exchange."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
-
-from harness.params import Params
-from harness.trainable import Recipe
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,139 +16,6 @@ if TYPE_CHECKING:
     from harness.results import CellResult, Results
     from harness.table import Table
     from harness.tasks import Target
-
-API_VERSION = 1
-"""The version of this contract; a plugin may set `harness_api = 1` in its module."""
-API_FLOOR = 1
-"""The oldest version that this host still loads."""
-
-Role = Literal[
-    "dataset", "model", "saliency", "metric", "backend", "scenario", "executor", "reporter", "gradient-rule"
-]
-
-
-@dataclass(frozen=True, slots=True)
-class Provider:
-    """Who declared a spec: the plugin's entry-point name, its distribution and version."""
-
-    plugin: str
-    distribution: str
-    version: str
-
-    def __str__(self) -> str:
-        return f"{self.plugin} ({self.distribution} {self.version})"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Spec:
-    """What every declaration has in common.
-
-    name: what a suite writes after `use =`; summary: one line; factory: "package.module:attribute", called with the
-    validated params; params: pydantic model; provider: stamped by the host, never set by a plugin.
-    """
-
-    role: ClassVar[Role]
-    name: str
-    summary: str
-    factory: str
-    params: type[Params] = Params
-    provider: Provider | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class DatasetSpec(Spec):
-    """factory(params) -> Dataset. provides: subset of {"boxes", "mask"}, what targets carry beside the task's own."""
-
-    role = "dataset"
-    task: str
-    provides: frozenset[str] = frozenset()
-
-
-@dataclass(frozen=True, kw_only=True)
-class ModelSpec(Spec):
-    """factory(params) -> Trainable; it may import torch and is called by `train` and `export` only.
-
-    task: None when the params say it (key `task`) or the file's metadata does. locate: "package.module:attribute",
-    called as locate(params, request) -> ModelFile without torch; by default the shipped or trained export `export_id`.
-    """
-
-    role = "model"
-    factory: str = ""
-    task: str | None = None
-    export_id: str | None = None
-    recipe: type[Recipe] = Recipe
-    locate: str = "harness.exports:find"
-
-
-@dataclass(frozen=True, kw_only=True)
-class SaliencySpec(Spec):
-    """factory(params) -> SaliencyGenerator. passes: cost of one map in forward passes, None when the params decide."""
-
-    role = "saliency"
-    passes: float | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class MetricSpec(Spec):
-    """factory(params) -> Metric.
-
-    tasks: the tasks it applies to; requires: subset of {"boxes", "mask", "saliency", "predict", "explain", "model"};
-    higher_is_better, unit, range, worst (the score of an invalid sample) and conventions describe its main result;
-    passes: additional forward passes per sample; replicates: bootstrap replicates for its intervals.
-    """
-
-    role = "metric"
-    tasks: frozenset[str]
-    requires: frozenset[str] = frozenset()
-    higher_is_better: bool = True
-    unit: str = "fraction"
-    range: tuple[float, float] = (0.0, 1.0)
-    worst: float | None = None
-    conventions: tuple[str, ...] = ()
-    passes: float = 0.0
-    replicates: int = 1000
-
-
-@dataclass(frozen=True, kw_only=True)
-class BackendSpec(Spec):
-    """factory(params) -> Backend. accepts: the kind of file it opens; precisions: those it can run."""
-
-    role = "backend"
-    accepts: Literal["onnx", "checkpoint"] = "onnx"
-    precisions: frozenset[str] = frozenset({"fp32"})
-    device: str = "cpu"
-
-
-@dataclass(frozen=True, kw_only=True)
-class ScenarioSpec(Spec):
-    """factory(params) -> Scenario."""
-
-    role = "scenario"
-
-
-@dataclass(frozen=True, kw_only=True)
-class ExecutorSpec(Spec):
-    """factory(params) -> Executor."""
-
-    role = "executor"
-
-
-@dataclass(frozen=True, kw_only=True)
-class ReporterSpec(Spec):
-    """factory(params) -> Reporter."""
-
-    role = "reporter"
-
-
-@dataclass(frozen=True, kw_only=True)
-class GradientRuleSpec(Spec):
-    """factory names the VJP rule of the ONNX operator `name` in `domain` ("" is the standard domain)."""
-
-    role = "gradient-rule"
-    domain: str = ""
-
-
-# --- what factories return -------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -405,6 +265,3 @@ class RunContext:
     keys: tuple[str, ...] = ()
     result: CellResult | None = None
     results: Results | None = None
-
-
-Specs = Iterable[Spec]

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from harness.contracts import API_FLOOR, API_VERSION, Provider, Spec
 from harness.errors import HandledError
+from harness.specs import API_FLOOR, API_VERSION, Provider, Spec
 
 GROUP = "harness"
 OWN_DISTRIBUTION = "vision-harness"

@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 
 from harness.card import ModelCard
-from harness.contracts import Metric, MetricSpec, ModelFile, Samples
+from harness.contracts import Metric, ModelFile, Samples
 from harness.flat import by_sample
 from harness.host import Host, blame, create
 from harness.prepared import Prepared
 from harness.results import MetricResult
+from harness.specs import MetricSpec
 from harness.table import Table
 from harness.tasks import TASKS
 

@@ -19,11 +19,11 @@ import numpy as np
 from harness import checkpoint, evaluate
 from harness.card import ModelCard, SsdDecoder
 from harness.checkpoint import TrainingRecord
-from harness.contracts import ModelSpec
 from harness.errors import CellError, ModelFileError
 from harness.exports import GOLDEN, PARITY, RECORD, SNAPSHOTS, DatasetRecord, ExportRecord, FileRecord, sha256
 from harness.flat import by_sample, difference
 from harness.host import Host
+from harness.specs import ModelSpec
 from harness.table import Array, Column, Table
 from harness.tasks import TASKS
 from harness.train import create_model, load_split, producers, split_params, validated

@@ -11,7 +11,8 @@ from typing import Any, cast
 from pydantic import BaseModel
 
 from harness import hookspecs
-from harness.contracts import (
+from harness.errors import PluginError, did_you_mean
+from harness.specs import (
     BackendSpec,
     DatasetSpec,
     ExecutorSpec,
@@ -23,7 +24,6 @@ from harness.contracts import (
     ScenarioSpec,
     Spec,
 )
-from harness.errors import PluginError, did_you_mean
 
 SPEC_HOOKS: Mapping[str, type[Spec]] = {
     "harness_datasets": DatasetSpec,

@@ -12,7 +12,8 @@ from collections.abc import Iterable
 
 import pluggy
 
-from harness.contracts import (
+from harness.contracts import RunContext
+from harness.specs import (
     BackendSpec,
     DatasetSpec,
     ExecutorSpec,
@@ -20,7 +21,6 @@ from harness.contracts import (
     MetricSpec,
     ModelSpec,
     ReporterSpec,
-    RunContext,
     SaliencySpec,
     ScenarioSpec,
 )

@@ -15,9 +15,10 @@ from typing import Any, TypeVar
 import pluggy
 
 from harness import discovery, hookcheck, hookspecs
-from harness.contracts import Provider, Role, RunContext, Spec
+from harness.contracts import RunContext
 from harness.discovery import FAULTS, Candidate, Disabled, Failure, PluginRecord
 from harness.errors import HandledError, PluginError, UsageError, did_you_mean, one_of
+from harness.specs import Provider, Role, Spec
 
 S = TypeVar("S", bound=Spec)
 

@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from harness import __version__
-from harness.contracts import Dataset, ModelFile, ModelRequest, Spec
+from harness.contracts import Dataset, ModelFile, ModelRequest
 from harness.errors import ModelFileError
 from harness.host import blame, call, create
 from harness.plan import Cell
+from harness.specs import Spec
 from harness.suite import BackendEntry, DatasetEntry, MetricEntry, ModelEntry
 
 

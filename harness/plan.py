@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from itertools import product
 
-from harness.contracts import ScenarioSpec
 from harness.errors import EXIT_USAGE, Problem, SuiteError, UsageError, one_of
 from harness.host import create
 from harness.params import Params
 from harness.results import Kind
+from harness.specs import ScenarioSpec
 from harness.suite import (
     BackendEntry,
     Bench,

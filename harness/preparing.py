@@ -16,10 +16,11 @@ from typing import Any
 from harness import identity, prepared_cache
 from harness.cache import default_folder
 from harness.card import InputSpec
-from harness.contracts import Dataset, DatasetSpec
+from harness.contracts import Dataset
 from harness.host import blame, create
 from harness.params import Params
 from harness.prepared import Prepared
+from harness.specs import DatasetSpec
 from harness.suite import DatasetEntry
 from harness.tasks import TASKS
 

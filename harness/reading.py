@@ -9,7 +9,11 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from harness import source as sources
-from harness.contracts import (
+from harness.errors import EXIT_PLUGIN, EXIT_USAGE, PluginError, SuiteError, did_you_mean, one_of
+from harness.host import Host
+from harness.params import BASE, Params
+from harness.source import KeyPath, Source
+from harness.specs import (
     BackendSpec,
     DatasetSpec,
     ExecutorSpec,
@@ -19,10 +23,6 @@ from harness.contracts import (
     ScenarioSpec,
     Spec,
 )
-from harness.errors import EXIT_PLUGIN, EXIT_USAGE, PluginError, SuiteError, did_you_mean, one_of
-from harness.host import Host
-from harness.params import BASE, Params
-from harness.source import KeyPath, Source
 from harness.suite import (
     BackendEntry,
     Bench,

@@ -11,12 +11,13 @@ from typing import Protocol
 
 from harness import environment, gates
 from harness.cache import Cache, default_folder
-from harness.contracts import Executor, ExecutorSpec, Progress, RunContext
+from harness.contracts import Executor, Progress, RunContext
 from harness.errors import EXIT_CELLS, EXIT_GATE, EXIT_OK, EXIT_PLUGIN, HandledError, PluginError, UsageError
 from harness.host import Host, create, default_params
 from harness.plan import Plan, count_samples, make_plan
 from harness.results import CellResult, PluginResult, Results
 from harness.rundir import RunDirectory, new_directory, read_results, unfinished_directory
+from harness.specs import ExecutorSpec
 from harness.suite import ExecutorEntry, Suite
 from harness.worker import CellGroup, cell_id
 

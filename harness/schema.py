@@ -10,7 +10,9 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field, create_model
 from pydantic.json_schema import models_json_schema
 
-from harness.contracts import (
+from harness.host import Host
+from harness.results import Results
+from harness.specs import (
     BackendSpec,
     DatasetSpec,
     ExecutorSpec,
@@ -20,8 +22,6 @@ from harness.contracts import (
     ScenarioSpec,
     Spec,
 )
-from harness.host import Host
-from harness.results import Results
 from harness.suite import (
     BenchTable,
     DatasetTable,

@@ -12,7 +12,8 @@ from typing import Annotated, Any, Generic, Literal, Self, TypeVar
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from harness.contracts import (
+from harness.params import Params, SuitePath
+from harness.specs import (
     BackendSpec,
     DatasetSpec,
     ExecutorSpec,
@@ -22,7 +23,6 @@ from harness.contracts import (
     ScenarioSpec,
     Spec,
 )
-from harness.params import Params, SuitePath
 from harness.transforms import Transform
 
 S = TypeVar("S", bound=Spec)

@@ -99,7 +99,7 @@ def print_results(results: Results, directory: Path) -> None:
     if timing:
         out.print(_latency_table(timing))
     for gate in results.gates:
-        out.print(_gate_line(gate))
+        out.print(_gate_line(gate), soft_wrap=True)
     _print_notes(out, results)
     out.print(f"results: {escape(str(directory / 'results.json'))}", soft_wrap=True)
 

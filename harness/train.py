@@ -18,13 +18,13 @@ from pydantic import ValidationError
 
 from harness import checkpoint
 from harness.checkpoint import Epoch, TrainingRecord
-from harness.contracts import DatasetSpec, ModelSpec, Spec
 from harness.errors import CellError, MissingDependency, UsageError, format_path
 from harness.host import Host, create
 from harness.params import Params
 from harness.prepared import Prepared
 from harness.preparing import prepare_split
 from harness.schedule import learning_rate
+from harness.specs import DatasetSpec, ModelSpec, Spec
 from harness.table import Table
 from harness.trainable import Augments, Pretrained
 

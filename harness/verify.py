@@ -15,13 +15,14 @@ from pathlib import Path
 import numpy as np
 
 from harness import evaluate
-from harness.contracts import Dataset, DatasetSpec
+from harness.contracts import Dataset
 from harness.errors import HandledError, ModelFileError, UsageError
 from harness.exports import PARITY, RECORD, ExportRecord, FileRecord, load_export, sha256
 from harness.flat import difference
 from harness.host import Host, blame, create
 from harness.prepared import Prepared
 from harness.results import MetricResult
+from harness.specs import DatasetSpec
 from harness.table import Column, Ragged, Table
 
 FRACTION_TOLERANCE = 0.002

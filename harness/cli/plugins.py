@@ -8,9 +8,9 @@ import click
 
 from harness.catalogue import plugin_facts, spec_facts
 from harness.cli.options import discover, echo_json, no_plugins_option
-from harness.contracts import Spec
 from harness.errors import UsageError, did_you_mean
 from harness.host import Host
+from harness.specs import Spec
 
 _ROLES = ("dataset", "model", "saliency", "metric", "backend", "scenario", "executor", "reporter", "gradient-rule")
 _CATALOGUE = {"task": "", "tasks": "", "requires": "needs ", "provides": "with ", "direction": "", "range": "",

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import click
 
-from harness.contracts import Reporter, ReporterSpec
+from harness.contracts import Reporter
 from harness.errors import PluginError, UsageError, did_you_mean, one_of
 from harness.host import Host, create, default_params
 from harness.results import Results
+from harness.specs import ReporterSpec
 
 Renderer = Callable[[Results, Path], None]
 

@@ -80,7 +80,7 @@ def report(folder: Path, record: ExportRecord) -> None:
     for name, result in record.accuracy.items():
         if result.value is not None and not result.detail:
             unit = "" if result.unit == "fraction" else f" {result.unit}"
-            click.echo(f"  {name:<24}{result.value:.4f}{unit}")
+            click.echo(f"  {name:<24} {result.value:.4f}{unit}")
 
 
 def duration(seconds: float) -> str:

@@ -5,12 +5,10 @@ A scene is a pure function of (seed, split, index): it depends neither on the nu
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.api import Batch, ClassificationTarget
+from harness.api import ClassificationTarget, GeneratedDataset
 from harness_classification.boxes import tight_box
 from harness_classification.params import SHAPES, ForegroundParams
 from harness_classification.shapes import coverage
@@ -18,38 +16,16 @@ from harness_classification.shapes import coverage
 Floats = NDArray[np.float64]
 Image = NDArray[np.uint8]
 
-_SPLITS = {"train": 0, "val": 1, "test": 2}
 
-
-class Foreground:
+class Foreground(GeneratedDataset[ForegroundParams]):
     """Dataset of scenes: images (size, size, 3) uint8 RGB; the classes are balanced, sample i has class i mod 6.
 
     The mask holds the pixels that the shape covers by at least one half, the box is tight around them.
     """
 
-    def __init__(self, params: ForegroundParams) -> None:
-        self.params = params
-
-    def __len__(self) -> int:
-        return self.params.count
-
-    def batches(self, size: int, indices: Sequence[int] | None = None) -> Iterator[Batch]:
-        """The scenes at the given indices (all by default), at most `size` at a time."""
-        wanted = list(range(len(self)) if indices is None else indices)
-        for start in range(0, len(wanted), size):
-            chosen = wanted[start : start + size]
-            images, targets = zip(*(self.scene(index) for index in chosen), strict=True)
-            yield Batch(images, targets, [f"{self.params.split}-{index:05d}" for index in chosen])
-
-    def fingerprint(self) -> str:
-        return ""
-
-    def scene(self, index: int) -> tuple[Image, ClassificationTarget]:
+    def sample(self, index: int) -> tuple[Image, ClassificationTarget]:
         """(size, size, 3) uint8 image and its target; raises IndexError outside the dataset."""
-        if not 0 <= index < len(self):
-            raise IndexError(index)
-        params = self.params
-        rng = np.random.default_rng([params.seed, _SPLITS[params.split], index])
+        params, rng = self.params, self.generator(index)
         label = SHAPES[index % len(SHAPES)]
         radius = rng.uniform(*params.scale) * params.size / 2
         center = rng.uniform(radius, params.size - 1 - radius, 2)

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.api import Batch, ClassificationTarget, DataError, Unreadable, did_you_mean, one_of
+from harness.api import (
+    ClassificationTarget,
+    DataError,
+    IndexedDataset,
+    UnreadableSample,
+    did_you_mean,
+    evenly,
+    files_fingerprint,
+    one_of,
+)
 from harness_classification.boxes import tight_box
 from harness_classification.params import ImageFolderParams
-from harness_classification.photographs import UnreadableFile, read_masked, read_photograph
+from harness_classification.photographs import read_masked, read_photograph
 
 _SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 _MASK_SUFFIXES = (".png", ".bmp", ".tif", ".tiff")
@@ -29,7 +36,7 @@ class Sample:
     mask: Path | None
 
 
-class ImageFolder:
+class ImageFolder(IndexedDataset):
     """Label: the folder's name. Samples are sorted by class and file name and decoded batch by batch.
 
     What can not be read is in `Batch.unreadable`. Raises DataError when a folder or class is missing or empty, or when
@@ -45,28 +52,21 @@ class ImageFolder:
                             "`masks` out")
         labels = _labels(root, params)
         samples = [sample for label in labels for sample in _samples(root / label, masks and masks / label)]
-        if params.count is not None and params.count < len(samples):
-            samples = [samples[i * len(samples) // params.count] for i in range(params.count)]
-        self._root, self._samples = root, samples
+        self._root, self._samples = root, evenly(samples, params.count)
 
     def __len__(self) -> int:
         return len(self._samples)
 
-    def batches(self, size: int, indices: Sequence[int] | None = None) -> Iterator[Batch]:
-        """The photographs at the given indices (all by default), at most `size` at a time."""
-        wanted = range(len(self)) if indices is None else indices
-        for start in range(0, len(wanted), size):
-            yield _batch([self._samples[index] for index in wanted[start : start + size]])
+    def sample_id(self, index: int) -> str:
+        return self._samples[index].id
+
+    def sample(self, index: int) -> tuple[NDArray[np.uint8], ClassificationTarget]:
+        return _read(self._samples[index])
 
     def fingerprint(self) -> str:
-        """SHA-256 over id, size and time of change of the files that are read."""
-        digest = hashlib.sha256()
-        for sample in self._samples:
-            for path in (sample.image, *_masks(sample)):
-                status = path.stat() if path.is_file() else None
-                state = f"{status.st_size}:{status.st_mtime_ns}" if status else "absent"
-                digest.update(f"{sample.id}\0{path.suffix}\0{state}\n".encode())
-        return digest.hexdigest()
+        """Of the photographs and the masks that are there."""
+        paths = (path for sample in self._samples for path in (sample.image, *_masks(sample)))
+        return files_fingerprint(self._root, paths)
 
 
 def _labels(root: Path, params: ImageFolderParams) -> list[str]:
@@ -95,27 +95,14 @@ def _samples(folder: Path, masks: Path | None) -> list[Sample]:
     return [Sample(f"{folder.name}/{name}", folder.name, path, masks and masks / name) for name, path in found.items()]
 
 
-def _batch(samples: Sequence[Sample]) -> Batch:
-    images, targets, ids, unreadable = [], [], [], []
-    for sample in samples:
-        try:
-            image, target = _read(sample)
-        except UnreadableFile as error:
-            unreadable.append(Unreadable(sample.id, str(error)))
-        else:
-            images.append(image)
-            targets.append(target)
-            ids.append(sample.id)
-    return Batch(images, targets, ids, unreadable)
-
-
 def _read(sample: Sample) -> tuple[NDArray[np.uint8], ClassificationTarget]:
     if sample.mask is None:
         return read_photograph(sample.image), ClassificationTarget(label=sample.label)
     found = _masks(sample)
     if len(found) != 1:
         what = f"{len(found)} masks" if found else "no mask"
-        raise UnreadableFile(f"{sample.mask.parent} has {what} named {sample.mask.name} ({', '.join(_MASK_SUFFIXES)})")
+        raise UnreadableSample(f"{sample.mask.parent} has {what} named {sample.mask.name} "
+                               f"({', '.join(_MASK_SUFFIXES)})")
     image, mask = read_masked(sample.image, found[0])
     return image, ClassificationTarget(label=sample.label, boxes=tight_box(mask), mask=mask)
 

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.api import Batch, DataError, DetectionTarget, Unreadable, did_you_mean, one_of
+from harness.api import (
+    DataError,
+    DetectionTarget,
+    IndexedDataset,
+    UnreadableSample,
+    did_you_mean,
+    evenly,
+    files_fingerprint,
+    one_of,
+)
 from harness_detection.coco_file import CocoFile, ImageEntry, read_coco
-from harness_detection.files import file_state, read_rgb
+from harness_detection.files import read_rgb
 from harness_detection.params import CocoParams
 
 
-class Coco:
+class Coco(IndexedDataset):
     """Objects with the boxes of the file, labels by category name, crowd regions marked, areas of the segmentation.
 
     A sample's id is its image id. Annotations are drawn on the stored pixels, so that EXIF orientation is not applied.
@@ -29,38 +36,22 @@ class Coco:
         self.params = params
         self._file: CocoFile = read_coco(params.annotations)
         self._wanted = _categories(self._file, params)
-        entries = self._file.images
-        if params.count is not None and params.count < len(entries):
-            entries = [entries[i * len(entries) // params.count] for i in range(params.count)]
-        self._entries = entries
+        self._entries = evenly(self._file.images, params.count)
 
     def __len__(self) -> int:
         return len(self._entries)
 
-    def batches(self, size: int, indices: Sequence[int] | None = None) -> Iterator[Batch]:
-        """The images at the given indices (all by default), at most `size` at a time."""
-        wanted = range(len(self)) if indices is None else indices
-        for start in range(0, len(wanted), size):
-            yield self._batch([self._entries[index] for index in wanted[start : start + size]])
+    def sample_id(self, index: int) -> str:
+        return self._entries[index].id
+
+    def sample(self, index: int) -> tuple[NDArray[np.uint8], DetectionTarget]:
+        entry = self._entries[index]
+        return _read(self.params.images / entry.file_name, entry), self._target(entry)
 
     def fingerprint(self) -> str:
-        """SHA-256 over the annotations, and name, size and time of change of the images, the absent included."""
-        digest = hashlib.sha256(self.params.annotations.read_bytes())
-        for entry in self._entries:
-            digest.update(f"{entry.file_name}\0{file_state(self.params.images / entry.file_name)}\n".encode())
-        return digest.hexdigest()
-
-    def _batch(self, entries: Sequence[ImageEntry]) -> Batch:
-        images, targets, ids, unreadable = [], [], [], []
-        for entry in entries:
-            pixels = _read(self.params.images / entry.file_name, entry)
-            if isinstance(pixels, str):
-                unreadable.append(Unreadable(entry.id, pixels))
-                continue
-            images.append(pixels)
-            targets.append(self._target(entry))
-            ids.append(entry.id)
-        return Batch(images, targets, ids, unreadable)
+        """Of the images and the content of the annotations."""
+        paths = (self.params.images / entry.file_name for entry in self._entries)
+        return files_fingerprint(self.params.images, paths, self.params.annotations.read_bytes())
 
     def _target(self, entry: ImageEntry) -> DetectionTarget:
         kept = [item for item in entry.objects if item.label in self._wanted]
@@ -78,16 +69,14 @@ def _categories(file: CocoFile, params: CocoParams) -> frozenset[str]:
     return frozenset(params.categories or file.categories)
 
 
-def _read(path: Path, entry: ImageEntry) -> NDArray[np.uint8] | str:
-    """(H, W, 3) uint8, or why the image can not be used."""
+def _read(path: Path, entry: ImageEntry) -> NDArray[np.uint8]:
+    """(H, W, 3) uint8. Raises UnreadableSample also for an image that the annotations do not fit."""
     pixels = read_rgb(path, entry.file_name)
-    if isinstance(pixels, str):
-        return pixels
     height, width = pixels.shape[:2]
+    found = f"{entry.file_name} has {width} x {height} pixels"
     if entry.size is not None and (width, height) != entry.size:
-        return (f"{entry.file_name} has {width} x {height} pixels, the annotations say "
-                f"{entry.size[0]} x {entry.size[1]}")
+        raise UnreadableSample(f"{found}, the annotations say {entry.size[0]} x {entry.size[1]}")
     outside = [item for item in entry.objects if item.box[2] > width or item.box[3] > height]
     if outside:
-        return f"{entry.file_name} has {width} x {height} pixels, annotation {outside[0].id} leaves it"
+        raise UnreadableSample(f"{found}, annotation {outside[0].id} leaves it")
     return pixels

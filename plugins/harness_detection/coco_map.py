@@ -74,11 +74,12 @@ def _by_class(evaluation: Any, rows: Table, truth: Any) -> Iterator[tuple[str, S
     names = rows.dense("classes")[0] if rows.rows else ()
     for index, name in enumerate(names):
         valid = precision[:, :, index][precision[:, :, index] > -1]
-        yield f".class-{name}", _scalar(float(valid.mean()) if valid.size else -1.0, int((truth == index).sum()))
+        yield f".class-{name}", _scalar(float(valid.mean()) if valid.size else -1.0, int((truth == index).sum()),
+                                      detail=True)
 
 
-def _scalar(value: float, n: int) -> Scalar:
-    return Scalar(value=None if value < 0 else float(value), n=n, convention=CONVENTION)
+def _scalar(value: float, n: int, *, detail: bool = False) -> Scalar:
+    return Scalar(value=None if value < 0 else float(value), n=n, convention=CONVENTION, detail=detail)
 
 
 def _silent(*_: object, **__: object) -> None:

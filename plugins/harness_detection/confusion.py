@@ -53,7 +53,7 @@ class ClassConfusion:
             for other, column in (*((other, i) for i, other in enumerate(names)), ("missed", -1)):
                 value = float((own == column).mean()) if len(own) else None
                 scalars[f".{name}@{other}"] = Scalar(value=value, n=len(own), proportion=True,
-                                                     higher_is_better=other == name)
+                                                     higher_is_better=other == name, detail=True)
         per_image = float(rows.dense("false_positives").mean())
         scalars[".false-positives"] = Scalar(value=per_image, n=rows.rows, higher_is_better=False, unit="per image")
         return Summary(scalars)

@@ -61,12 +61,12 @@ class AnchorCoverage:
             own = best[label == index]
             scalars[f".{name}"] = self._share(own.max(axis=1))
             for column, level in enumerate(rows.dense("levels")[0]):
-                scalars[f".{name}@{level}"] = self._share(own[:, column])
+                scalars[f".{name}@{level}"] = self._share(own[:, column], detail=True)
         return Summary(scalars, {"": _curve(highest)} if len(best) else {})
 
-    def _share(self, overlaps: NDArray[np.float64]) -> Scalar:
+    def _share(self, overlaps: NDArray[np.float64], *, detail: bool = False) -> Scalar:
         value = float((overlaps >= self.iou).mean()) if len(overlaps) else None
-        return Scalar(value=value, n=len(overlaps), proportion=True)
+        return Scalar(value=value, n=len(overlaps), proportion=True, detail=detail)
 
 
 def best_by_level(boxes: NDArray[np.float32], anchors: Anchors) -> NDArray[np.float64]:

@@ -137,7 +137,7 @@ class MultiscaleDetectorRecipe(Recipe):
 
     dataset: str = "shapes"
     """Name of the dataset plugin; its own splits train, val and test are used."""
-    train_count: Positive = 800
+    train_count: Positive = 1600
     """Training samples."""
     val_count: Positive = 100
     """Validation samples, evaluated after each epoch."""

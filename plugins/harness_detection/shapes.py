@@ -5,19 +5,18 @@ An image is a pure function of (seed, split, index): it depends neither on the n
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.api import Batch, DetectionTarget
+from harness.api import DetectionTarget, GeneratedDataset
 from harness_detection.boxes import iou_matrix
 from harness_detection.params import SHAPES, ShapesParams
 
 Floats = NDArray[np.float64]
 
-_SPLITS = {"train": 0, "val": 1, "test": 2}
 _ATTEMPTS = 30
 """Places tried for a shape before it is left out."""
 _MARGIN = 2.0
@@ -34,35 +33,15 @@ class Shape(NamedTuple):
     coverage: Floats
 
 
-class Shapes:
+class Shapes(GeneratedDataset[ShapesParams]):
     """Dataset of shapes; images (size, size, 3) uint8, every image with at least one object.
 
     Boxes are the exact extents of the drawn outlines, not rounded to pixels.
     """
 
-    def __init__(self, params: ShapesParams) -> None:
-        self.params = params
-
-    def __len__(self) -> int:
-        return self.params.count
-
-    def batches(self, size: int, indices: Sequence[int] | None = None) -> Iterator[Batch]:
-        """The images at the given indices (all by default), at most `size` at a time."""
-        wanted = list(range(len(self)) if indices is None else indices)
-        for start in range(0, len(wanted), size):
-            chosen = wanted[start : start + size]
-            images, targets = zip(*(self.sample(index) for index in chosen), strict=True)
-            yield Batch(images, targets, [f"{self.params.split}-{index:05d}" for index in chosen])
-
-    def fingerprint(self) -> str:
-        return ""
-
     def sample(self, index: int) -> tuple[NDArray[np.uint8], DetectionTarget]:
         """(size, size, 3) uint8 image and its objects, large to small; raises IndexError outside the dataset."""
-        if not 0 <= index < len(self):
-            raise IndexError(index)
-        params = self.params
-        rng = np.random.default_rng([params.seed, _SPLITS[params.split], index])
+        params, rng = self.params, self.generator(index)
         color = rng.uniform(60, 195, 3)
         picture = ground(rng, params.size, color, params.texture)
         shapes, colors = place_shapes(rng, params), [color]

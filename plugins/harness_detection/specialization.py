@@ -61,7 +61,7 @@ class ScaleSpecialization:
             most += [max(share.value for share in shares.values() if share.value is not None)] if any(
                 label == index) else []
         for name, (low, high) in SIZES.items():
-            shares = dict(_shares(level[(area >= low) & (area < high)], levels))
+            shares = dict(_shares(level[(area >= low) & (area < high)], levels, detail=True))
             scalars.update({f".{name}@{key}": share for key, share in shares.items()})
         main = Scalar(value=float(np.mean(most)) if most else None, n=len(level))
         return Summary({"": main, **scalars})
@@ -78,7 +78,7 @@ def names_of_levels(card: ModelCard) -> tuple[str, ...]:
                        "decoder.levels; leave the metric out for it")
 
 
-def _shares(level: NDArray[np.int64], levels: list[str]) -> Iterator[tuple[str, Scalar]]:
+def _shares(level: NDArray[np.int64], levels: list[str], *, detail: bool = False) -> Iterator[tuple[str, Scalar]]:
     for index, name in enumerate(levels):
         value = float((level == index).mean()) if len(level) else None
-        yield name, Scalar(value=value, n=len(level), proportion=True)
+        yield name, Scalar(value=value, n=len(level), proportion=True, detail=detail)

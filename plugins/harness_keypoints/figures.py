@@ -5,18 +5,16 @@ A figure is a pure function of (seed, split, index): it depends neither on the n
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.api import Batch, KeypointsTarget
+from harness.api import GeneratedDataset, KeypointsTarget
 from harness_keypoints.params import StickFiguresParams
 
 Floats = NDArray[np.float64]
 
-_SPLITS = {"train": 0, "val": 1, "test": 2}
 _HEAD_RADIUS = 0.09
 """All lengths are fractions of the upright figure's height: 0.18 head, 0.34 trunk, 0.48 legs."""
 _TRUNK = 0.34
@@ -37,40 +35,20 @@ class Pose(NamedTuple):
     keypoints: Floats
 
 
-class StickFigures:
+class StickFigures(GeneratedDataset[StickFiguresParams]):
     """Dataset of stick figures; images (size, size, 1) uint8, all five keypoints visible and inside the image."""
 
-    def __init__(self, params: StickFiguresParams) -> None:
-        self.params = params
-
-    def __len__(self) -> int:
-        return self.params.count
-
-    def batches(self, size: int, indices: Sequence[int] | None = None) -> Iterator[Batch]:
-        """The figures at the given indices (all by default), at most `size` at a time."""
-        wanted = list(range(len(self)) if indices is None else indices)
-        for start in range(0, len(wanted), size):
-            chosen = wanted[start : start + size]
-            images, points = zip(*(self.figure(index) for index in chosen), strict=True)
-            targets = [KeypointsTarget(points=p, visible=np.ones(len(p), np.bool_)) for p in points]
-            yield Batch(images, targets, [f"{self.params.split}-{index:05d}" for index in chosen])
-
-    def fingerprint(self) -> str:
-        return ""
-
-    def figure(self, index: int) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-        """(size, size, 1) uint8 image and (5, 2) float32 keypoints in pixels; raises IndexError outside the dataset."""
-        if not 0 <= index < len(self):
-            raise IndexError(index)
-        params = self.params
-        rng = np.random.default_rng([params.seed, _SPLITS[params.split], index])
+    def sample(self, index: int) -> tuple[NDArray[np.uint8], KeypointsTarget]:
+        """(size, size, 1) uint8 image and its (5, 2) keypoints in pixels; raises IndexError outside the dataset."""
+        params, rng = self.params, self.generator(index)
         width = rng.uniform(*params.limb_width)
         pose, height = _place(sample_pose(rng, params.tilt), width, params, rng)
         background, contrast, noise = (rng.uniform(*r) for r in (params.background, params.contrast, params.noise))
         picture = background + contrast * coverage(pose, height, width, params.size)
         picture += noise * rng.standard_normal(picture.shape)
         image = np.clip(np.rint(picture), 0, 255).astype(np.uint8)
-        return image[:, :, None], pose.keypoints.astype(np.float32)
+        points = pose.keypoints.astype(np.float32)
+        return image[:, :, None], KeypointsTarget(points=points, visible=np.ones(len(points), np.bool_))
 
 
 def sample_pose(rng: np.random.Generator, tilt: float) -> Pose:

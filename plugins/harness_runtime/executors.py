@@ -8,7 +8,8 @@ import signal
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from contextlib import suppress
+from contextlib import contextmanager, suppress
+from multiprocessing import resource_tracker
 from typing import TYPE_CHECKING, Any
 
 from harness_runtime.params import InlineParams, LocalParams
@@ -57,9 +58,10 @@ class LocalExecutor:
         pool: Any = ProcessPool(max_workers=workers, max_tasks=1, context=context, initializer=_start,
                                 initargs=(writer,))
         try:
-            futures: dict[Future[list[CellResult]], Group] = {
-                pool.schedule(_execute, args=(group,), timeout=self._params.timeout): group for group in groups
-            }
+            with _interrupts_held():  # the pool's threads start here, and with them every worker is deaf to Ctrl-C
+                futures: dict[Future[list[CellResult]], Group] = {
+                    pool.schedule(_execute, args=(group,), timeout=self._params.timeout): group for group in groups
+                }
             yield from _finished(futures, self._params.timeout)
             pool.close()
         finally:
@@ -67,6 +69,24 @@ class LocalExecutor:
             pool.join()
             writer.close()  # the last one: the listener ends
             listener.join()
+
+
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """What starts inside inherits a blocked SIGINT; this process gets one that comes meanwhile at the end.
+
+    A terminal sends Ctrl-C to the workers as well. One that is just starting would print a traceback; ending the
+    workers is the business of this process alone.
+    """
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    resource_tracker.ensure_running()  # it unblocks SIGINT when it starts
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _finished(futures: dict[Future[list[CellResult]], Group], timeout: float | None) -> Iterator[list[CellResult]]:

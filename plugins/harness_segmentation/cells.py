@@ -5,20 +5,18 @@ An image is a pure function of (seed, split, index): it depends neither on the n
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from harness.api import Batch, SegmentationTarget
+from harness.api import GeneratedDataset, SegmentationTarget
 from harness_segmentation.params import CELL_LABELS, CellsParams
 
 Floats = NDArray[np.float64]
 Numbers = NDArray[np.int32]
 
-_SPLITS = {"train": 0, "val": 1, "test": 2}
 _SMALLEST = 40
 """Pixels that a cell keeps at least; a smaller remnant is taken away."""
 _BLUR = 0.7
@@ -32,40 +30,20 @@ class Cells(NamedTuple):
     owner: Numbers
 
 
-class CellImages:
+class CellImages(GeneratedDataset[CellsParams]):
     """Dataset of cells; images (size, size, 1) uint8, class 1 inside of cells, at least a pixel between two of them."""
 
-    def __init__(self, params: CellsParams) -> None:
-        self.params = params
-
-    def __len__(self) -> int:
-        return self.params.count
-
-    def batches(self, size: int, indices: Sequence[int] | None = None) -> Iterator[Batch]:
-        """The images at the given indices (all by default), at most `size` at a time."""
-        wanted = list(range(len(self)) if indices is None else indices)
-        for start in range(0, len(wanted), size):
-            chosen = wanted[start : start + size]
-            images, numbers = zip(*(self.sample(index) for index in chosen), strict=True)
-            targets = [SegmentationTarget(mask=(each > 0).astype(np.int32), labels=CELL_LABELS, instances=each)
-                       for each in numbers]
-            yield Batch(images, targets, [f"{self.params.split}-{index:05d}" for index in chosen])
-
-    def fingerprint(self) -> str:
-        return ""
-
-    def sample(self, index: int) -> tuple[NDArray[np.uint8], Numbers]:
-        """(size, size, 1) uint8 image and (size, size) int32 cell numbers, 0 between cells; raises IndexError."""
-        if not 0 <= index < len(self):
-            raise IndexError(index)
-        params = self.params
-        rng = np.random.default_rng([params.seed, _SPLITS[params.split], index])
+    def sample(self, index: int) -> tuple[NDArray[np.uint8], SegmentationTarget]:
+        """(size, size, 1) uint8 image and its numbered cells; raises IndexError outside the dataset."""
+        params, rng = self.params, self.generator(index)
         cells = place(params, rng)
         numbers = separate(cells.owner)
         background, contrast, noise = (rng.uniform(*r) for r in (params.background, params.contrast, params.noise))
         picture = background + contrast * brightness(cells, numbers, rng)
         picture = ndimage.gaussian_filter(picture, _BLUR) + noise * rng.standard_normal(picture.shape)
-        return np.clip(np.rint(picture), 0, 255).astype(np.uint8)[:, :, None], numbers
+        image = np.clip(np.rint(picture), 0, 255).astype(np.uint8)[:, :, None]
+        mask = (numbers > 0).astype(np.int32)
+        return image, SegmentationTarget(mask=mask, labels=CELL_LABELS, instances=numbers)
 
 
 def place(params: CellsParams, rng: np.random.Generator) -> Cells:

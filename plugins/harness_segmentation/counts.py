@@ -99,8 +99,8 @@ class _Overlap:
         convention = "foreground" if single else "classes"
         n = len(scores)
 
-        def scalar(value: float | None, of: int = n) -> Scalar:
-            return Scalar(value=value, n=of, n_invalid=invalid, convention=convention)
+        def scalar(value: float | None, of: int = n, *, detail: bool = False) -> Scalar:
+            return Scalar(value=value, n=of, n_invalid=invalid, convention=convention, detail=detail)
 
         pooled = self.score(counts.pooled(0))
         if single and n:
@@ -109,7 +109,7 @@ class _Overlap:
         yield ".macro", scalar(_value(pooled))
         yield ".micro", scalar(_value(self.score(counts.pooled((0, 1)))[None]) if not single else _value(pooled))
         for name, value in zip(names, pooled, strict=True):
-            yield f".{name}", scalar(_value(value[None]))
+            yield f".{name}", scalar(_value(value[None]), detail=True)
         if single:
             yield ".empty", Scalar(value=float(empty.sum()), n=n, n_invalid=invalid, unit="images",
                                    convention=convention)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from harness.api import DataError, SegmentationTarget
-from harness_segmentation.files import FileDataset, Read, UnreadableFile, evenly, to_classes
+from harness.api import DataError, SegmentationTarget, UnreadableSample, evenly
+from harness_segmentation.files import FileDataset, Read, to_classes
 from harness_segmentation.params import INRIA_CITIES, InriaAerialParams
 from harness_segmentation.tiff import Checksums, TiffWindows
 
@@ -55,11 +55,11 @@ class InriaAerial(FileDataset[Window]):
             self.checksums.check(path)
         with TiffWindows(window.image) as tile, TiffWindows(window.mask) as truth:
             if tile.shape[:2] != truth.shape[:2]:
-                raise UnreadableFile(f"{window.image.name} has {tile.shape[1]} x {tile.shape[0]} pixels, its mask "
-                                     f"{truth.shape[1]} x {truth.shape[0]}")
+                raise UnreadableSample(f"{window.image.name} has {tile.shape[1]} x {tile.shape[0]} pixels, its mask "
+                                       f"{truth.shape[1]} x {truth.shape[0]}")
             if tile.shape[2] != 3 or truth.shape[2] != 1:
-                raise UnreadableFile(f"{window.image.name} has {tile.shape[2]} channels and its mask "
-                                     f"{truth.shape[2]}, expected 3 and 1")
+                raise UnreadableSample(f"{window.image.name} has {tile.shape[2]} channels and its mask "
+                                       f"{truth.shape[2]}, expected 3 and 1")
             image, values = tile.read(*box), truth.read(*box)[:, :, 0].astype(np.int32)
         return image, SegmentationTarget(mask=to_classes(values, _VALUES, window.mask), labels=LABELS)
 
@@ -90,7 +90,7 @@ def _windows(image: Path, mask: Path, params: InriaAerialParams) -> Iterator[Win
     try:
         with TiffWindows(image) as tile:
             height, width = tile.shape[:2]
-    except UnreadableFile:  # reported as the sample that it would have begun with
+    except UnreadableSample:  # reported as the sample that it would have begun with
         height = width = params.window
     if min(height, width) < params.window:
         raise DataError(f"{image} has {width} x {height} pixels, a window needs {params.window}; set a smaller window")

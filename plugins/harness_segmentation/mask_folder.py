@@ -7,19 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.api import DataError, SegmentationTarget
-from harness_segmentation.files import (
-    IMAGES,
-    MASKS,
-    FileDataset,
-    Read,
-    UnreadableFile,
-    check_size,
-    evenly,
-    read_image,
-    read_values,
-    to_classes,
-)
+from harness.api import DataError, SegmentationTarget, UnreadableSample, evenly
+from harness_segmentation.files import IMAGES, MASKS, FileDataset, Read, check_size, read_image, read_values, to_classes
 from harness_segmentation.params import MaskFolderParams
 
 _BUCKETS = 1000
@@ -50,7 +39,7 @@ class MaskFolder(FileDataset[Pair]):
 
     def _read(self, pair: Pair) -> Read:
         if not pair.mask.is_file():
-            raise UnreadableFile(f"its mask {pair.mask.relative_to(self.root).as_posix()} does not exist")
+            raise UnreadableSample(f"its mask {pair.mask.relative_to(self.root).as_posix()} does not exist")
         image, values = read_image(pair.image), read_values(pair.mask)
         check_size(image, values, pair.image, pair.mask)
         table = {value: index for index, value in enumerate(self.params.classes.values())}

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from harness.api import DataError, SegmentationTarget
-from harness_segmentation.files import FileDataset, Read, check_size, evenly, read_image, read_values, to_classes
+from harness.api import DataError, SegmentationTarget, evenly
+from harness_segmentation.files import FileDataset, Read, check_size, read_image, read_values, to_classes
 from harness_segmentation.params import PascalVocParams
 
 LABELS = ("background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow",

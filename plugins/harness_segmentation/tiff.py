@@ -17,8 +17,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.api import DataError, MissingDependency
-from harness_segmentation.files import UnreadableFile
+from harness.api import DataError, MissingDependency, UnreadableSample
 
 if TYPE_CHECKING:
     from tifffile import TiffFile, TiffPage
@@ -30,7 +29,7 @@ LARGEST_SEGMENT = 64 * 2**20
 class TiffWindows:
     """The first page of a TIFF file, uint8. shape: (height, width, channels).
 
-    Raises UnreadableFile for a file that is missing, damaged or of a kind that can not be read by window.
+    Raises UnreadableSample for a file that is missing, damaged or of a kind that can not be read by window.
     """
 
     def __init__(self, path: Path) -> None:
@@ -39,9 +38,9 @@ class TiffWindows:
         try:
             self._file: TiffFile = tifffile.TiffFile(path)
         except FileNotFoundError:
-            raise UnreadableFile(f"{path.parent.name}/{path.name} does not exist") from None
+            raise UnreadableSample(f"{path.parent.name}/{path.name} does not exist") from None
         except (OSError, tifffile.TiffFileError, ValueError, IndexError) as error:
-            raise UnreadableFile(f"{path.parent.name}/{path.name} is damaged or no TIFF file: {error}") from error
+            raise UnreadableSample(f"{path.parent.name}/{path.name} is damaged or no TIFF file: {error}") from error
         try:
             self._page = self._checked()
         except BaseException:
@@ -57,7 +56,7 @@ class TiffWindows:
         self._file.close()
 
     def read(self, top: int, left: int, height: int, width: int) -> NDArray[np.uint8]:
-        """(height, width, channels) uint8; the window must lie inside. Raises UnreadableFile for damaged content."""
+        """(height, width, channels) uint8; the window must lie inside. Raises UnreadableSample for damaged content."""
         window = np.zeros((height, width, self.shape[2]), np.uint8)
         try:
             if self._page.is_memmappable:
@@ -67,7 +66,7 @@ class TiffWindows:
             for row, column, index in self._segments(top, left, height, width):
                 self._paste(window, self._decode(index), row - top, column - left)
         except (ValueError, OSError, RuntimeError, IndexError, zlib.error) as error:
-            raise UnreadableFile(f"{self.path.name} can not be decoded: {str(error).splitlines()[0]}") from error
+            raise UnreadableSample(f"{self.path.name} can not be decoded: {str(error).splitlines()[0]}") from error
         return window
 
     def _checked(self) -> TiffPage:
@@ -81,7 +80,7 @@ class TiffWindows:
         elif not page.is_memmappable and size > LARGEST_SEGMENT:
             problem = f"it is compressed in one piece of {size >> 20} MiB; store it in tiles"
         if problem:
-            raise UnreadableFile(f"{self.path.name} can not be read by window: {problem}")
+            raise UnreadableSample(f"{self.path.name} can not be read by window: {problem}")
         checked: TiffPage = page
         return checked
 
@@ -128,7 +127,7 @@ class Checksums:
         self.expected = dict(_parsed(path)) if path else {}
 
     def check(self, path: Path) -> None:
-        """Raises UnreadableFile when the file is listed and differs."""
+        """Raises UnreadableSample when the file is listed and differs."""
         name = path.relative_to(self.root).as_posix()
         expected = self.expected.pop(name, None)
         if expected is None or not path.is_file():
@@ -137,7 +136,7 @@ class Checksums:
             found = hashlib.file_digest(file, "sha256").hexdigest()
         if found != expected:
             self.expected[name] = expected  # every sample of this file is refused
-            raise UnreadableFile(f"{name} has another checksum than in {self.path}; copy it again")
+            raise UnreadableSample(f"{name} has another checksum than in {self.path}; copy it again")
 
 
 def _parsed(path: Path) -> Iterator[tuple[str, str]]:

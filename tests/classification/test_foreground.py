@@ -61,7 +61,7 @@ def test_types_ids_and_balance():
 @pytest.mark.parametrize("index", range(24))
 def test_mask_and_box_are_where_the_shape_is_painted(index):
     """The same scene without texture, noise and clutter on a second background: what did not change is the shape."""
-    image, target = scenes(noise=(0, 0), clutter=(0, 0), contrast=60).scene(index)
+    image, target = scenes(noise=(0, 0), clutter=(0, 0), contrast=60).sample(index)
     rows, columns = np.nonzero(target.mask)
     assert target.boxes[0].tolist() == [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
     colors = [image[region].reshape(-1, 3).mean(0) for region in (target.mask, ~target.mask)]
@@ -72,11 +72,11 @@ def test_a_scene_depends_on_its_index_alone():
     few, many = scenes(count=3), scenes(count=1000)
     (batch,) = many.batches(8, [2, 0])
     for position, index in enumerate((2, 0)):
-        np.testing.assert_array_equal(batch.images[position], few.scene(index)[0])
+        np.testing.assert_array_equal(batch.images[position], few.sample(index)[0])
 
 
 def test_seeds_and_splits_share_no_scene():
-    images = [scenes(seed=seed, split=split, count=4).scene(i)[0].tobytes()
+    images = [scenes(seed=seed, split=split, count=4).sample(i)[0].tobytes()
               for seed in (0, 1) for split in ("train", "val", "test") for i in range(4)]
     assert len(set(images)) == len(images)
 
@@ -85,7 +85,7 @@ def test_the_default_scenes_are_the_ones_that_shipped_exports_were_measured_on()
     """A change here invalidates every committed accuracy: train and export again."""
     digest = hashlib.sha256()
     for index in range(6):
-        digest.update(scenes().scene(index)[1].boxes.tobytes())
+        digest.update(scenes().sample(index)[1].boxes.tobytes())
     assert digest.hexdigest()[:16] == "190b59b8004ddecb"
 
 
@@ -98,4 +98,4 @@ def test_impossible_params_are_refused(params):
 
 def test_an_index_outside_the_dataset_is_an_error():
     with pytest.raises(IndexError):
-        scenes(count=3).scene(3)
+        scenes(count=3).sample(3)

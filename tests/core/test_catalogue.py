@@ -11,8 +11,8 @@ from pydantic import Field
 
 from harness.api import MetricSpec, Params, SuitePath
 from harness.catalogue import plugin_facts, spec_facts
-from harness.contracts import Spec
 from harness.host import Host
+from harness.specs import Spec
 
 
 class Example(Params):

@@ -11,10 +11,11 @@ import pytest
 
 from harness import discovery
 from harness.api import MetricSpec, Params, hookimpl
-from harness.contracts import Provider, RunContext, Spec
+from harness.contracts import RunContext
 from harness.discovery import Candidate, Disabled
 from harness.errors import CellError, DataError, PluginError
 from harness.host import Host, HostConfig, blame, call, create
+from harness.specs import Provider, Spec
 
 
 def metric(name, factory="fake_parts:Distance"):

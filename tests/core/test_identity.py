@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from harness import identity
-from harness.contracts import MetricSpec, Provider
 from harness.errors import ModelFileError
 from harness.opened import open_dataset
 from harness.plan import make_plan
+from harness.specs import MetricSpec, Provider
 from harness.suite import DatasetEntry, MetricEntry
 from harness.tasks import TASKS
 from harness.transforms import Blur
@@ -158,7 +158,7 @@ class Files:
 
 
 def test_fingerprint_and_seed_of_a_dataset(host):
-    from harness.contracts import DatasetSpec
+    from harness.specs import DatasetSpec
 
     spec = host.spec(DatasetSpec, "spots")
     plain = DatasetEntry("x", spec, spec.params())

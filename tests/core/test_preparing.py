@@ -8,9 +8,9 @@ from PIL import Image
 
 from harness import prepared_cache, preparing
 from harness.card import InputSpec
-from harness.contracts import DatasetSpec
 from harness.errors import DataError
 from harness.preparing import prepare_split
+from harness.specs import DatasetSpec
 from harness.tasks import ClassificationTarget, KeypointsTarget
 from harness_classification.params import ForegroundParams, ImageFolderParams
 

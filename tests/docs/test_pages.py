@@ -11,12 +11,14 @@ import tomllib
 from pathlib import Path
 
 import click
+import numpy as np
 import pytest
 
 from harness import hookspecs
 from harness.hookcheck import HOOKS
 from harness.host import Host
 from harness.reading import read_suite
+from harness.testing.conformance import check_dataset, check_spec, create
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted((ROOT / "docs").glob("*.md"))
@@ -57,7 +59,7 @@ def test_suites_in_the_pages_are_valid(page, tmp_path):
 
 
 def test_the_plugin_page_is_a_working_plugin_and_its_test(tmp_path, monkeypatch):
-    plugin, test = fences(ROOT / "docs" / "plugins.md", "python")
+    plugin, _, test = fences(ROOT / "docs" / "plugins.md", "python")
     (tmp_path / "acme_harness.py").write_text(plugin)
     (tmp_path / "acme_harness_test.py").write_text(test)
     monkeypatch.syspath_prepend(tmp_path)
@@ -68,6 +70,25 @@ def test_the_plugin_page_is_a_working_plugin_and_its_test(tmp_path, monkeypatch)
     finally:
         for name in ("acme_harness", "acme_harness_test"):
             sys.modules.pop(name, None)
+
+
+def test_the_plugin_page_has_a_working_dataset(tmp_path, tmp_plugin, harness_host):
+    _, source, _ = fences(ROOT / "docs" / "plugins.md", "python")
+    for label, value in (("dark", 10), ("bright", 200), ("bright", 210)):
+        np.save(tmp_path / f"{label}-{value}.npy", np.full((4, 6, 3), value, np.uint8))
+    tmp_plugin(source)
+    module = importlib.import_module("acme_plugin")
+    assert [(record.status, record.warnings) for record in harness_host(module).plugins] == [("ok", ())]
+    (spec,) = module.harness_datasets()
+    check_spec(spec)
+    dataset = create(spec, root=tmp_path)
+    check_dataset(spec, dataset)
+    before = dataset.fingerprint()
+    (tmp_path / "bright-210.npy").write_bytes(b"damaged")
+    assert dataset.fingerprint() != before
+    (batch,) = dataset.batches(3)
+    assert [target.label for target in batch.targets] == ["bright", "dark"]
+    assert [each.id for each in batch.unreadable] == ["bright-210"]
 
 
 def test_every_hook_is_documented_with_its_exact_signature():

@@ -34,13 +34,13 @@ def test_a_figure_depends_on_its_index_alone():
     few, many = figures(count=3), figures(count=1000)
     (batch,) = many.batches(8, [2, 0])
     for position, index in enumerate((2, 0)):
-        image, points = few.figure(index)
+        image, target = few.sample(index)
         np.testing.assert_array_equal(batch.images[position], image)
-        np.testing.assert_array_equal(batch.targets[position].points, points)
+        np.testing.assert_array_equal(batch.targets[position].points, target.points)
 
 
 def test_seeds_and_splits_share_no_figure():
-    images = [figures(seed=seed, split=split, count=4).figure(i)[0].tobytes()
+    images = [figures(seed=seed, split=split, count=4).sample(i)[0].tobytes()
               for seed in (0, 1) for split in ("train", "val", "test") for i in range(4)]
     assert len(set(images)) == len(images)
 
@@ -49,7 +49,7 @@ def test_the_default_figures_are_the_ones_that_shipped_exports_were_measured_on(
     """A change here invalidates every committed accuracy: raise the version, train and export again."""
     digest = hashlib.sha256()
     for index in range(8):
-        points = figures().figure(index)[1]
+        points = figures().sample(index)[1].points
         digest.update(np.round(points.astype(np.float64), 2).tobytes())
     assert digest.hexdigest()[:16] == "d830465f4606d33e"
 
@@ -58,9 +58,9 @@ def test_the_default_figures_are_the_ones_that_shipped_exports_were_measured_on(
 @given(st.integers(0, 10**6), st.floats(0.1, 1.0), st.floats(0, 45))
 def test_keypoints_and_outline_are_inside_the_image(seed, scale, tilt):
     dataset = figures(seed=seed, scale=(scale, scale), tilt=tilt, count=1, noise=(0, 0))
-    image, points = dataset.figure(0)
-    assert (points >= dataset.params.margin).all()
-    assert (points <= 127 - dataset.params.margin).all()
+    image, target = dataset.sample(0)
+    assert (target.points >= dataset.params.margin).all()
+    assert (target.points <= 127 - dataset.params.margin).all()
     border = np.concatenate([image[0], image[-1], image[:, 0], image[:, -1]])
     assert np.ptp(border) == 0
 
@@ -68,7 +68,7 @@ def test_keypoints_and_outline_are_inside_the_image(seed, scale, tilt):
 def test_scale_decides_the_size():
     def mean_diagonal(low, high):
         dataset = figures(scale=(low, high), count=40)
-        points = np.stack([dataset.figure(i)[1] for i in range(40)])
+        points = np.stack([dataset.sample(i)[1].points for i in range(40)])
         return np.linalg.norm(np.ptp(points, axis=1), axis=-1).mean()
 
     small, large = mean_diagonal(0.3, 0.3), mean_diagonal(0.6, 0.6)
@@ -78,8 +78,8 @@ def test_scale_decides_the_size():
 def test_the_drawing_is_brightest_along_the_figure_and_flat_elsewhere():
     dataset = figures(noise=(0, 0), background=(20, 20), contrast=(100, 100), count=20)
     for index in range(20):
-        image, points = dataset.figure(index)
-        columns, rows = np.rint(points).astype(int).T
+        image, target = dataset.sample(index)
+        columns, rows = np.rint(target.points).astype(int).T
         assert (image[rows, columns, 0] > 60).all(), "a limb or a disc covers every keypoint"
         assert image.max() == 120
         assert np.median(image) == 20
@@ -119,8 +119,8 @@ def test_left_limbs_end_in_a_disc():
         column, row = np.rint(point).astype(int)
         return image[row - 3 : row + 4, column - 3 : column + 4].astype(float).sum()
 
-    pairs = [(mass(image, points[1]), mass(image, points[2]))
-             for image, points in (dataset.figure(i) for i in range(30))]
+    pairs = [(mass(image, target.points[1]), mass(image, target.points[2]))
+             for image, target in (dataset.sample(i) for i in range(30))]
     assert all(left > right for left, right in pairs)
 
 
@@ -132,4 +132,4 @@ def test_impossible_params_are_refused(params):
 
 def test_an_index_outside_the_dataset_is_an_error():
     with pytest.raises(IndexError):
-        figures(count=3).figure(3)
+        figures(count=3).sample(3)

@@ -14,10 +14,10 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from harness import evaluate  # noqa: E402
-from harness.contracts import ModelSpec  # noqa: E402
 from harness.exports import load_export  # noqa: E402
 from harness.host import Host  # noqa: E402
 from harness.onnx.session import open_session  # noqa: E402
+from harness.specs import ModelSpec  # noqa: E402
 from harness.train import channels_last, create_model  # noqa: E402
 
 EXPORTS = sorted(path.parent for path in (Path(__file__).parents[2] / "exports").glob("*/export.json"))

@@ -6,20 +6,9 @@ import numpy as np
 import pytest
 
 from harness.card import InputSpec, ModelCard
-from harness.contracts import (
-    Batch,
-    Curve,
-    DatasetSpec,
-    MetricSpec,
-    SaliencySpec,
-    Samples,
-    Scalar,
-    ScenarioSpec,
-    Summary,
-    Timing,
-    Unreadable,
-)
+from harness.contracts import Batch, Curve, Samples, Scalar, Summary, Timing, Unreadable
 from harness.params import Params
+from harness.specs import DatasetSpec, MetricSpec, SaliencySpec, ScenarioSpec
 from harness.table import Ragged, Table
 from harness.tasks import ClassificationTarget
 from harness.testing.conformance import (

@@ -8,7 +8,13 @@ import pytest
 from PIL import Image
 
 from harness.card import InputSpec, ModelCard
-from harness.contracts import (
+from harness.contracts import Samples
+from harness.discovery import Disabled
+from harness.geometry import Size, place
+from harness.host import Host, HostConfig
+from harness.masks import pack_masks
+from harness.results import CellResult, LatencyResult, MetricResult, Results
+from harness.specs import (
     BackendSpec,
     DatasetSpec,
     ExecutorSpec,
@@ -16,15 +22,9 @@ from harness.contracts import (
     ModelSpec,
     ReporterSpec,
     SaliencySpec,
-    Samples,
     ScenarioSpec,
     Spec,
 )
-from harness.discovery import Disabled
-from harness.geometry import Size, place
-from harness.host import Host, HostConfig
-from harness.masks import pack_masks
-from harness.results import CellResult, LatencyResult, MetricResult, Results
 from harness.table import Ragged, Table
 from harness.tasks import ClassificationTarget, DetectionTarget, KeypointsTarget, SegmentationTarget
 from harness.testing.conformance import (

@@ -5,9 +5,9 @@ import sys
 
 import pytest
 
-from harness.contracts import MetricSpec
 from harness.errors import PluginError
 from harness.host import Host
+from harness.specs import MetricSpec
 
 PLUGIN = """
     from harness.api import MetricSpec, hookimpl

@@ -20,7 +20,7 @@ def classification_host():
 def small_job(classification_host):
     """small_job(folder, **recipe): cam-cnn with two stages on 32x32 scenes; five steps an epoch."""
     pytest.importorskip("torch")
-    from harness.contracts import ModelSpec
+    from harness.specs import ModelSpec
     from harness.train import Job, create_model, merge_recipe
 
     def make(folder: Path, params: dict | None = None, name: str = "cam-cnn", **recipe: object) -> Job:

@@ -4,8 +4,8 @@ import pytest
 
 pytest.importorskip("torch")
 
-from harness.contracts import ModelSpec
 from harness.export import export
+from harness.specs import ModelSpec
 from harness.train import Job, create_model, merge_recipe, train
 
 pytestmark = pytest.mark.slow

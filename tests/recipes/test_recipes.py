@@ -67,7 +67,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 import harness_classification
-from harness.contracts import ModelSpec
+from harness.specs import ModelSpec
 from harness.host import Host
 from harness.train import Job, create_model, merge_recipe, train
 from harness.trainable import Recipe

@@ -13,8 +13,10 @@ from harness_segmentation.params import CellsParams
 
 def test_an_image_depends_on_seed_split_and_index_alone() -> None:
     few, many = CellImages(CellsParams(count=3)), CellImages(CellsParams(count=30))
-    for one, other in zip(few.sample(2), many.sample(2), strict=True):
-        np.testing.assert_array_equal(one, other)
+    (image, target), (again, same) = few.sample(2), many.sample(2)
+    np.testing.assert_array_equal(image, again)
+    np.testing.assert_array_equal(target.mask, same.mask)
+    np.testing.assert_array_equal(target.instances, same.instances)
     others = [CellImages(CellsParams(seed=1)), CellImages(CellsParams(split="train"))]
     assert all((few.sample(2)[0] != other.sample(2)[0]).any() for other in others)
     with pytest.raises(IndexError):
@@ -26,7 +28,8 @@ def test_cells_are_the_components_of_the_mask(size: int) -> None:
     """Numbered without gaps, each connected, so that a perfect prediction finds every one of them."""
     touching = 0
     for index in range(6):
-        _, numbers = CellImages(CellsParams(size=size)).sample(index)
+        numbers = CellImages(CellsParams(size=size)).sample(index)[1].instances
+        assert numbers is not None
         for structure in (None, np.ones((3, 3))):
             parts, count = ndimage.label(numbers > 0, structure)
             assert count == numbers.max() == len(np.unique(numbers)) - 1

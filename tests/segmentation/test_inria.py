@@ -13,8 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from harness.api import DataError, SegmentationTarget
-from harness_segmentation.files import UnreadableFile
+from harness.api import DataError, SegmentationTarget, UnreadableSample
 from harness_segmentation.inria import InriaAerial
 from harness_segmentation.params import InriaAerialParams
 from harness_segmentation.tiff import TiffWindows
@@ -77,18 +76,18 @@ def test_a_window_of_a_large_tile_takes_little_memory(tmp_path: Path, options: d
 def test_files_that_can_not_be_read_by_window(tmp_path: Path, values: Any, options: dict[str, Any],
                                               message: str) -> None:
     write(tmp_path / "x.tif", values, **options)
-    with pytest.raises(UnreadableFile, match=message):
+    with pytest.raises(UnreadableSample, match=message):
         TiffWindows(tmp_path / "x.tif")
 
 
 def test_damaged_files(tmp_path: Path, kinds: Path) -> None:
-    with pytest.raises(UnreadableFile, match=r"x\.tif does not exist"):
+    with pytest.raises(UnreadableSample, match=r"x\.tif does not exist"):
         TiffWindows(tmp_path / "x.tif")
     (tmp_path / "x.tif").write_bytes(b"no picture")
-    with pytest.raises(UnreadableFile, match="damaged or no TIFF file"):
+    with pytest.raises(UnreadableSample, match="damaged or no TIFF file"):
         TiffWindows(tmp_path / "x.tif")
     (tmp_path / "x.tif").write_bytes((kinds / "strips.tif").read_bytes()[:4000])
-    with pytest.raises(UnreadableFile), TiffWindows(tmp_path / "x.tif") as tile:
+    with pytest.raises(UnreadableSample), TiffWindows(tmp_path / "x.tif") as tile:
         tile.read(0, 0, 90, 70)
 
 

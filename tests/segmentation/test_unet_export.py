@@ -7,12 +7,13 @@ from statistics import mean
 
 import pytest
 
-from harness.contracts import ModelFile, ModelSpec
+from harness.contracts import ModelFile
 from harness.discovery import Disabled
 from harness.exports import load_export, shipped
 from harness.host import Host, HostConfig
 from harness.onnx.metadata import graph_interface
 from harness.onnx.models import load_card
+from harness.specs import ModelSpec
 from harness.verify import verify
 
 FOLDER = shipped() / "unet-cells"

@@ -37,7 +37,8 @@ def test_classes_are_balanced_ignored_pixels_do_not_count_and_large_weights_are_
 
 
 def test_the_gap_between_touching_cells_weighs_most() -> None:
-    _, numbers = CellImages(CellsParams(count=1)).sample(0)
+    numbers = CellImages(CellsParams(count=1)).sample(0)[1].instances
+    assert numbers is not None
     weights = weight_map((numbers > 0).astype(np.int32), numbers, border=10, sigma=5, balance=False, clip=100)
     nearest, second = two_distances(numbers)
     gap = (numbers == 0) & (nearest + second <= 2.01)

@@ -20,7 +20,7 @@ def keypoints_host():
 def make_job(keypoints_host):
     """make_job(folder, model, params, **recipe): a training of seconds."""
     pytest.importorskip("torch")
-    from harness.contracts import ModelSpec
+    from harness.specs import ModelSpec
     from harness.train import Job, create_model, merge_recipe
 
     def make(folder: Path, name: str = "regressionnet", params: dict | None = None, **recipe: object) -> Job:

@@ -9,12 +9,12 @@ torch = pytest.importorskip("torch")
 import onnx  # noqa: E402
 
 from harness import checkpoint  # noqa: E402
-from harness.contracts import ModelSpec  # noqa: E402
 from harness.errors import ModelFileError, UsageError  # noqa: E402
 from harness.evaluate import run_batches  # noqa: E402
 from harness.export import ExportError, check_parity, export, torch_outputs  # noqa: E402
 from harness.exports import load_export, sha256  # noqa: E402
 from harness.onnx.metadata import read_card  # noqa: E402
+from harness.specs import ModelSpec  # noqa: E402
 from harness.table import Table  # noqa: E402
 from harness.train import create_model, load_split  # noqa: E402
 

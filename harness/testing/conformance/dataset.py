@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from harness.contracts import Dataset, DatasetSpec
+from harness.contracts import Dataset
+from harness.specs import DatasetSpec
 from harness.tasks import TASKS, Target
 from harness.testing.conformance.expect import expect, same
 

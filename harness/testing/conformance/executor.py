@@ -6,8 +6,9 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from harness.contracts import Executor, ExecutorSpec, Progress
+from harness.contracts import Executor, Progress
 from harness.results import CellResult
+from harness.specs import ExecutorSpec
 from harness.testing.conformance.expect import expect
 
 

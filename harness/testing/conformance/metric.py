@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from harness.contracts import Metric, MetricSpec, Samples, Summary
+from harness.contracts import Metric, Samples, Summary
+from harness.specs import MetricSpec
 from harness.table import Ragged, Table
 from harness.testing.conformance.expect import expect, expect_close
 

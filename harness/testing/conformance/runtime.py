@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.contracts import Backend, BackendSpec, Reporter, ReporterSpec, Scenario, ScenarioSpec
+from harness.contracts import Backend, Reporter, Scenario
 from harness.results import Results
+from harness.specs import BackendSpec, ReporterSpec, ScenarioSpec
 from harness.testing.conformance.expect import expect
 
 

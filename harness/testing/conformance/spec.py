@@ -7,7 +7,7 @@ import re
 from typing import Any
 
 from harness import host
-from harness.contracts import DatasetSpec, MetricSpec, ModelSpec, Spec
+from harness.specs import DatasetSpec, MetricSpec, ModelSpec, Spec
 from harness.tasks import TASKS
 from harness.testing.conformance.expect import expect
 
