@@ -16,6 +16,7 @@ from harness.suite import (
     BackendEntry,
     Bench,
     DatasetEntry,
+    GateTable,
     LatencyRequest,
     MetricEntry,
     ModelEntry,
@@ -93,7 +94,10 @@ class Plan:
     groups: tuple[tuple[Cell, ...], ...]
 
     def select(self, globs: Sequence[str]) -> Plan:
-        """The plan with only the cells whose key matches one of the globs. Raises UsageError when none does."""
+        """The plan with only the cells whose key matches one of the globs, without gates on others alone.
+
+        Raises UsageError when no cell matches.
+        """
         if not globs:
             return self
         chosen = [tuple(cell for cell in group if matches(cell.key, globs)) for group in self.groups]
@@ -101,7 +105,15 @@ class Plan:
         if not groups:
             raise UsageError(f"--only {' '.join(globs)}: matches no cell; the cells are: "
                              f"{one_of(cell.key for cell in self.cells)}")
-        return Plan(self.suite, tuple(cell for group in groups for cell in group), groups)
+        cells = tuple(cell for group in groups for cell in group)
+        kept, left_out = [cell.key for cell in cells], [cell.key for cell in self.cells if not matches(cell.key, globs)]
+        gates = tuple(gate for gate in self.suite.gates
+                      if _touches(gate, kept) or not _touches(gate, left_out))  # one that matches nothing still fails
+        return Plan(replace(self.suite, gates=gates), cells, groups)
+
+
+def _touches(gate: GateTable, keys: Iterable[str]) -> bool:
+    return any(fnmatchcase(key, gate.cell) for key in keys)
 
 
 def matches(key: str, globs: Iterable[str]) -> bool:

@@ -65,6 +65,9 @@ def run_suite(suite: Suite, host: Host, options: RunOptions, observer: Observer)
     are done stay in the folder, and the same call continues.
     """
     plan = count_samples(make_plan(suite).select(options.only))
+    for gate in suite.gates:
+        if gate not in plan.suite.gates:
+            observer.warn(f"not judged, its cells are left out by --only: gate {gates.expression(gate)}")
     baseline = _baseline(suite)
     executor = _executor(suite, host, options.executor)
     directory = _directory(suite, options)

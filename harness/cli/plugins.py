@@ -102,7 +102,7 @@ def _print_facts(facts: dict[str, Any]) -> None:
             for name, param in value.items():
                 default = "required" if param["required"] else f"default {param['default']!r}"
                 click.echo(f"    {name}: {param['type']}, {default}\n      {param['description']}")
-        elif value not in (None, "", [], {}):
+        elif value not in (None, "", [], {}, ()):
             click.echo(f"  {key}: {_text(value)}")
     click.echo()
 

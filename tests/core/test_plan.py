@@ -199,6 +199,15 @@ def test_only(plan):
         made.select(["nothing/*"])
 
 
+def test_only_leaves_out_gates_on_what_it_leaves_out(plan):
+    gate = '[[gates]]\ncell = "{}"\nmetric = "x"\nmin = 1\n'
+    texts = [gate.format(glob) for glob in ("accuracy/a/*", "accuracy/b/*", "accuracy/*", "misspelt/*")]
+    made = plan(TABLES + ACCURACY.replace('["a"]', '["a", "b"]') + "".join(texts))
+    assert [each.cell for each in made.select(["accuracy/a/*"]).suite.gates] == [
+        "accuracy/a/*", "accuracy/*", "misspelt/*"]  # the last one matches nothing in any case, and fails
+    assert made.select([]).suite.gates == made.suite.gates
+
+
 def test_estimated_forward_passes(plan):
     made = count_samples(plan(TABLES + ACCURACY.replace('["a"]', '["a", "gone"]') + """\
 latency = [{}]
