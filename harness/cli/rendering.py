@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from harness.contracts import Reporter
+from harness.contracts import FinishedRun, Reporter
 from harness.errors import PluginError, UsageError, did_you_mean, one_of
 from harness.host import Host, create, default_params
 from harness.results import Results
@@ -40,7 +40,7 @@ def renderer(name: str, host: Host) -> Renderer:
 
 def _render(spec: ReporterSpec, reporter: Reporter, results: Results, directory: Path) -> Mapping[str, str | bytes]:
     try:
-        return reporter.render(results)
+        return reporter.render(FinishedRun(results, directory))
     except Exception as error:
         raise PluginError(f'reporter "{spec.name}" of plugin {spec.provider} failed: {type(error).__name__}: {error}; '
                           f"the results are in {directory}") from error
