@@ -48,7 +48,7 @@ from harness.errors import (
 )
 from harness.hookspecs import hookimpl
 from harness.params import Params, SuitePath
-from harness.results import CellResult, Results
+from harness.results import CellResult, MetricResult, Results
 from harness.specs import (
     API_VERSION,
     BackendSpec,
@@ -141,6 +141,7 @@ __all__ = [
     "InputSpec",
     "KeypointsTarget",
     "Metric",
+    "MetricResult",
     "MetricSpec",
     "MissingDependency",
     "ModelCard",

@@ -50,7 +50,7 @@ def choose(metrics: Sequence[MetricEntry], tables: Mapping[str, Table], total: i
                 order.append((_badness(next(iter(found.values()), None)), row))
     worst = [row for badness, row in sorted(order, key=lambda each: (-each[0], each[1])) if badness > -np.inf]
     shown = {*worst[:_WORST]}
-    shown.update(evenly_spaced(total, SHOWN - len(shown)))
+    shown.update(candidates[index] for index in evenly_spaced(len(candidates), SHOWN - len(shown)))
     return Showcase(tuple(sorted(shown)), scores)
 
 

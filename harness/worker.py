@@ -14,7 +14,8 @@ from harness import identity, quality, timing
 from harness.cache import IDS, Cache
 from harness.contracts import Dataset, ModelFile, Progress, Unreadable
 from harness.errors import BackendUnavailable, HandledError
-from harness.files import write_text
+from harness.exports import RECORD
+from harness.files import write_bytes, write_text
 from harness.plan import Cell
 from harness.results import CellResult, Cost, ErrorResult
 from harness.table import Table
@@ -63,6 +64,7 @@ class CellGroup:
         except Exception as error:  # noqa: BLE001  a failed cell is a result
             return base_result(cell, id_, status="failed", error=error_result(error))
         cost = measured.pop("cost", {})
+        measured["files"].update(self._keep_record(cell, Path(file.path)))
         seconds = round(time.perf_counter() - started, 3)
         model_mb = Path(file.path).stat().st_size / 1e6
         return base_result(cell, id_, status="ok", **measured,
@@ -83,6 +85,15 @@ class CellGroup:
         name = f"samples/{slug(cell.key)}.npz"
         Table({"nanoseconds": raw.nanoseconds}).save(self.directory / name)
         return {"latency": result, "runs_on": runs_on, "files": {"samples": name}}
+
+    def _keep_record(self, cell: Cell, model: Path) -> dict[str, str]:
+        """Copy what is told of the model's training, where its export has it, so that the folder tells the whole."""
+        record = model.with_name(RECORD)
+        if not record.is_file():
+            return {}
+        name = f"exports/{slug(cell.model.id)}.json"
+        write_bytes(self.directory / name, record.read_bytes())
+        return {"export": name}
 
     def _save_rows(self, cell: Cell, rows: dict[str, Table]) -> dict[str, str]:
         names = {f"rows.{id_}": f"rows/{slug(cell.key)}/{slug(id_)}.npz" for id_ in rows}
