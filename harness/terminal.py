@@ -85,6 +85,9 @@ class RunDisplay:
     def warn(self, message: str) -> None:
         self._print(f"[yellow]warning:[/yellow] {escape(message)}")
 
+    def tell(self, message: str) -> None:
+        self._print(escape(message))
+
     def _print(self, text: str) -> None:
         self._console.print(text, soft_wrap=True)
 

@@ -25,13 +25,14 @@ def command(run: Path, format_: str, output: Path | None, no_plugins: tuple[str,
     from harness.rundir import read_results
 
     host = discover(no_plugins)
-    results = read_results(run)
     directory = run if run.is_dir() else run.parent
     if output is None and format_ == REPORT:
         output = directory
     if output is None:
-        renderer(format_, host)(results, directory)
+        show = renderer(format_, host)  # an unknown format is said before the file is read
+        show(read_results(run), directory)
         return 0
-    for path in write_files(reporter_spec(format_, host), results, directory, output):
+    spec = reporter_spec(format_, host)
+    for path in write_files(spec, read_results(run), directory, output):
         click.echo(path)
     return 0

@@ -64,22 +64,23 @@ def command(suite: Path, output: Path | None, format_: str, only: tuple[str, ...
         except KeyboardInterrupt:
             display.warn("interrupted; what is measured is kept, the same command continues")
             return EXIT_INTERRUPTED
-        report = None if no_report else _report(host, outcome, display)
+        if not no_report:
+            _report(host, outcome, display)
     try:
         show(outcome.results, outcome.directory)
     except BrokenPipeError:  # nobody reads it, the verdict stands
         stop_writing()
-    if report is not None:
-        click.echo(f"report: {report}", err=True)
     return outcome.exit_code
 
 
-def _report(host: Host, outcome: Outcome, display: RunDisplay) -> Path | None:
-    """The report of the run. One that can not be written is said and costs neither the results nor their verdict."""
+def _report(host: Host, outcome: Outcome, display: RunDisplay) -> None:
+    """Write the report. One that can not be written is said and costs neither the results nor their verdict."""
     from harness.cli.rendering import write_report
 
     try:
-        return write_report(host, outcome.results, outcome.directory)
+        path = write_report(host, outcome.results, outcome.directory)
     except (HandledError, OSError) as error:
         display.warn(f"there is no report: {error}; once it is repaired, `harness report {outcome.directory}` makes it")
-        return None
+        return
+    if path is not None:
+        display.tell(f"report: {path}")

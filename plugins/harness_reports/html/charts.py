@@ -65,7 +65,7 @@ def latencies(run: FinishedRun, cells: list[CellResult]) -> list[Json]:
             continue
         times = np.sort(table.dense("nanoseconds")) / 1e6
         at = _evenly(len(times))
-        found.append({"name": f"{label(cell, cells)} ({setting(cell)})", "key": cell.key,
+        found.append({"name": label(cell, cells), "key": cell.key,
                       "x": [float(f"{value:.5g}") for value in times[at]],
                       "y": [round(float(value), 4) for value in (at + 1) / len(times)]})
     return found

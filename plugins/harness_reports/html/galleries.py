@@ -33,7 +33,8 @@ class Card:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One sample. badness: by result name, how bad its worst cell is; spread: how far the cells lie apart."""
+    """One sample. badness: by result name, how bad its worst cell is; spread: how far the cells lie apart, of a
+    single one how bad it is."""
 
     id: str
     truth: str
@@ -107,8 +108,9 @@ def _line(id_: str, columns: Sequence[_Column], pictures: Pictures) -> Line | No
             if value is not None and found is not None:
                 values.setdefault(name, []).append(-value if found.higher_is_better else value)
     first = next(iter(values.values()), [0.0])
+    spread = max(first) - min(first) if len(columns) > 1 else first[0]
     entry = next(column.entries[id_] for column in columns if id_ in column.entries)
-    return Line(id_, truth(entry), cards, {name: max(each) for name, each in values.items()}, max(first) - min(first))
+    return Line(id_, truth(entry), cards, {name: max(each) for name, each in values.items()}, spread)
 
 
 def _card(column: _Column, entry: dict[str, Any], pictures: Pictures) -> Card:

@@ -143,12 +143,12 @@
   // --- samples ----------------------------------------------------------------------------------------------------
   function pictures() {
     const load = image => { image.src = data.pictures[image.dataset.picture]; };
-    const images = document.querySelectorAll("img[data-picture]");
+    const loadAll = parent => parent.querySelectorAll("img[data-picture]").forEach(load);
     const seen = new IntersectionObserver(entries => entries.forEach(entry => {
-      if (entry.isIntersecting) { load(entry.target); seen.unobserve(entry.target); }
+      if (entry.isIntersecting) { loadAll(entry.target); seen.unobserve(entry.target); }
     }), {rootMargin: "600px"});
-    images.forEach(image => seen.observe(image));
-    addEventListener("beforeprint", () => images.forEach(load));
+    document.querySelectorAll(".sheet-block").forEach(block => seen.observe(block));
+    addEventListener("beforeprint", () => loadAll(document));
   }
 
   function samples() {

@@ -45,7 +45,8 @@ def _content(run: FinishedRun) -> dict[str, Any]:
         "description": _text(results.suite, "suite", "description"),
         "verdict": _verdict(results), "summary": _summary(results), "gates": results.gates,
         "cells": tables.cell_rows(results), "metric_tables": tables.metric_tables(results),
-        "latency_columns": tables.LATENCY_COLUMNS, "latency_rows": tables.latency_rows(timing), "sheets": sheets,
+        "latency_columns": tables.LATENCY_COLUMNS, "latency_rows": tables.latency_rows(timing),
+        "latency_setting": tables.common_setting(timing), "sheets": sheets,
         "has": {name: bool(value["points"] if name == "pareto" else value) for name, value in data.items()},
         "facts": [*_facts(results)], "plugins": results.plugins, "data": _script_json(data),
     }

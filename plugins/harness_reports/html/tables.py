@@ -4,15 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 
 from harness.api import CellResult, Results
-from harness_reports.html.text import NOTHING, Shown, label, main_metrics, metric, number, setting, why
+from harness_reports.html.text import (
+    NOTHING,
+    Shown,
+    label,
+    main_metrics,
+    metric,
+    number,
+    setting,
+    several_settings,
+    why,
+)
 
 
 @dataclass(frozen=True, slots=True)
 class CellRow:
-    """One cell in the table of all. gates: (passed, expression) of each gate that looks at it."""
+    """One cell in the table of all. gates: (passed, expression) of each gate that judged it."""
 
     key: str
     kind: str
@@ -65,7 +74,7 @@ def _cell_row(cell: CellResult, results: Results) -> CellRow:
         name, found = next(iter(main_metrics(cell).items()))
         value = metric(found)
     gates = [(gate.passed, f"{gate.expression}{': ' + gate.reason if gate.reason else ''}") for gate in results.gates
-             if cell.key in gate.cells or fnmatchcase(cell.key, gate.expression.split(" ")[0])]
+             if cell.key in gate.cells]
     seconds = cell.cost.seconds
     return CellRow(cell.key, cell.kind, _status(cell), cell.cached, name, value, ratio,
                    Shown(f"{seconds:.1f} s", seconds) if seconds is not None else NOTHING, gates, why(cell))
@@ -112,6 +121,12 @@ def _best(name: str, cells: Sequence[CellResult]) -> float | None:
     return max(values) if found[0].higher_is_better else min(values)
 
 
+def common_setting(cells: Sequence[CellResult]) -> str:
+    """What all latencies have in common, said once; "" when they differ."""
+    known = [cell for cell in cells if cell.latency is not None]
+    return setting(known[0]) if known and not several_settings(known) else ""
+
+
 LATENCY_COLUMNS = ("p50 ms", "p90 ms", "p95 ms", "p99 ms", "mean ms", "CPU ms", "samples/s", "ratio", "queries")
 
 
@@ -127,5 +142,5 @@ def latency_rows(cells: list[CellResult]) -> list[Row]:
             values = [Shown(number(each), each) for each in numbers]
             if latency.ci is not None:
                 values[0] = values[0]._replace(note=f"{number(latency.ci[0])} to {number(latency.ci[1])}")
-        rows.append(Row(f"{label(cell, cells)} ({setting(cell)})", cell.key, values, [False] * len(values), why(cell)))
+        rows.append(Row(label(cell, cells), cell.key, values, [False] * len(values), why(cell)))
     return rows

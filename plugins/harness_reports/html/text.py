@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from harness.api import CellResult, MetricResult
@@ -60,15 +61,20 @@ def why(cell: CellResult) -> str:
     return " ".join("; ".join(filter(None, parts)).split())
 
 
-def label(cell: CellResult, among: list[CellResult]) -> str:
+def label(cell: CellResult, among: Sequence[CellResult]) -> str:
     """What tells a cell from others: its model, and what differs between them."""
     fields = ("dataset", "precision", "backend", "saliency", "target")
     parts = [cell.model, *(str(getattr(cell, field)) for field in fields
                            if getattr(cell, field) and len({getattr(each, field) for each in among}) > 1)]
-    latencies = {(each.latency.scenario, each.latency.batch, each.latency.threads) for each in among if each.latency}
-    if cell.latency is not None and len(latencies) > 1:
+    if cell.latency is not None and several_settings(among):
         parts.append(setting(cell))
     return " · ".join(parts)
+
+
+def several_settings(cells: Sequence[CellResult]) -> bool:
+    """Whether latencies of several scenarios, batch sizes or numbers of threads are among the cells."""
+    latencies = [cell.latency for cell in cells if cell.latency is not None]
+    return len({(each.scenario, each.batch, each.threads) for each in latencies}) > 1
 
 
 def setting(cell: CellResult) -> str:
