@@ -13,10 +13,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from harness.api import FinishedRun, Params
+from harness.api import FinishedRun, MetricResult, Params
 from harness_reports.html.correlations import spearman
 from harness_reports.html.pictures import Pictures
 from harness_reports.html.reporter import HtmlReporter
+
+
+def metric(value, **more):
+    return MetricResult(value=value, n=9, **more)
+
 
 HOSTILE = ["<script>alert(1)</script>", "\"><img src=x onerror=alert(1)>", "'-alert(1)-'", "</script><b>", "a&amp;b",
            "{{ 7 * 7 }}", "\u202eright to left", "שלום עולם", "n" * 1000, "line\nbreak", "]]><!--", "`${1}`"]
@@ -115,6 +120,19 @@ def test_pareto_points_join_quality_and_cost_of_one_model(make_run):
     cost = next(axis["id"] for axis in pareto["x"] if axis["id"].startswith("p50 ms"))
     assert {point["name"]: point["x"][cost] for point in points} == times
     assert next(axis for axis in pareto["y"] if axis["id"] == "data · error")["higher"] is False
+
+
+def test_parts_of_a_metric_stand_side_by_side(make_run):
+    run = make_run(["a", "b"])
+    values = {".circle@56": 0.9, ".square@56": 0.5, ".square@28": None}
+    more = {f"scale{suffix}": metric(value, detail=True) for suffix, value in values.items()} | {
+        "scale": metric(0.7), "scale.px": metric(3.0, unit="px")}
+    first = run.results.cells[0]
+    cells = [first.model_copy(update={"metrics": {**first.metrics, **more}}), *run.results.cells[1:]]
+    (parts,) = page(FinishedRun(run.results.model_copy(update={"cells": cells}))).data["parts"]
+    assert parts["name"] == "data · scale"
+    (trace,) = parts["traces"]
+    assert dict(zip(trace["x"], trace["y"], strict=True)) == {"circle@56": 0.9, "square@56": 0.5, "square@28": None}
 
 
 def test_distributions_keep_their_ends(make_run):

@@ -13,6 +13,7 @@ from harness_reports.html.text import label, main_metrics, setting
 
 _POINTS = 200
 """Of a distribution or a curve: more can not be seen."""
+_FEWEST_PARTS = 3
 Json = dict[str, Any]
 
 
@@ -54,6 +55,37 @@ def _costs(cell: CellResult) -> Iterator[tuple[str, float | None]]:
         yield f"CPU ms ({setting(cell)})", cell.latency.cpu_ms
     yield "model MB", cell.cost.model_mb
     yield "GFLOP", cell.cost.gflop
+
+
+def parts(results: Results) -> list[Json]:
+    """Metrics with a number for each of several parts (a class, a keypoint, a class on a level), cells side by side.
+
+    {"name", "share", "traces": [{"name", "x" parts, "y" values, "ci"}]}; a part is what follows the first dot of a
+    result's name.
+    """
+    groups: dict[tuple[str, str, str], list[CellResult]] = {}
+    for cell in results.cells:
+        for name, metric in cell.metrics.items():
+            base, dot, _ = name.partition(".")
+            known = groups.setdefault((str(cell.dataset), base, metric.unit), []) if dot and "@" not in base else []
+            if cell not in known:
+                known.append(cell)
+    found = []
+    for (dataset, base, unit), cells in groups.items():
+        names = list(dict.fromkeys(name for cell in cells for name, metric in cell.metrics.items()
+                                   if name.startswith(f"{base}.") and metric.unit == unit))
+        if len(names) < _FEWEST_PARTS:
+            continue
+        traces = [{"name": label(cell, cells), "x": [name.removeprefix(f"{base}.") for name in names],
+                   "y": [_value(cell, name) for name in names],
+                   "ci": [cell.metrics[name].ci if name in cell.metrics else None for name in names]} for cell in cells]
+        words = f"{dataset} · {base}" + (f" ({unit})" if unit != "fraction" else "")
+        found.append({"name": words, "share": unit == "fraction", "traces": traces})
+    return found
+
+
+def _value(cell: CellResult, name: str) -> float | None:
+    return cell.metrics[name].value if name in cell.metrics else None
 
 
 def latencies(run: FinishedRun, cells: list[CellResult]) -> list[Json]:

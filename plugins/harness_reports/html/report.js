@@ -87,16 +87,20 @@
   const latency = () => draw(get("latency-plot"), lines(data.latencies).map(trace => ({...trace, line: {...trace.line, shape: "hv"}})),
     {xaxis: {title: {text: "milliseconds"}, type: "log"}, yaxis: {title: {text: "share of queries"}, range: [0, 1.02], tickformat: ".0%"}});
 
-  function chosen(name, items, more = {}) {
+  function chosen(name, items, plot) {
     const select = get(`${name}-choice`);
     options(select, items.map((item, index) => [index, item.name]));
-    const show = () => {
-      const item = items[select.value];
-      draw(get(`${name}-plot`), lines(item.traces), {showlegend: true, xaxis: {title: {text: plain(item.x_label)}}, yaxis: {title: {text: plain(item.y_label)}, ...more}});
-    };
+    const show = () => plot(get(`${name}-plot`), items[select.value]);
     select.onchange = show;
     return show;
   }
+  const curve = more => (element, item) => draw(element, lines(item.traces),
+    {showlegend: true, xaxis: {title: {text: plain(item.x_label)}}, yaxis: {title: {text: plain(item.y_label)}, ...more}});
+  const bars = (element, item) => draw(element, item.traces.map((trace, i) => ({
+    type: "bar", name: short(trace.name, 44), x: trace.x.map(part => short(part, 28)), y: trace.y, marker: {color: colors()[i % 8]},
+    error_y: {type: "data", symmetric: false, array: trace.ci.map((ci, j) => ci ? ci[1] - trace.y[j] : 0), arrayminus: trace.ci.map((ci, j) => ci ? trace.y[j] - ci[0] : 0), thickness: 1.2, width: 3, color: css("--soft")},
+    hovertemplate: "%{x}: %{y}<extra>%{fullData.name}</extra>"})),
+    {barmode: "group", showlegend: item.traces.length > 1, legend: {orientation: "h", y: 1.12}, yaxis: {tickformat: item.share ? ".0%" : ""}});
 
   function correlations() {
     const parent = get("correlations");
@@ -180,8 +184,9 @@
   const plots = [];
   if (get("pareto")) plots.push(pareto());
   if (get("latency-plot")) plots.push(latency);
-  if (get("curves")) plots.push(chosen("curves", data.curves));
-  if (get("learning")) plots.push(chosen("learning", data.learning, {type: "log"}));
+  if (get("curves")) plots.push(chosen("curves", data.curves, curve({})));
+  if (get("learning")) plots.push(chosen("learning", data.learning, curve({type: "log"})));
+  if (get("parts-plot")) plots.push(chosen("parts", data.parts, bars));
   if (get("correlations")) plots.push(correlations());
   const redraw = () => plots.forEach(plot => plot());
   let theme = matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light";

@@ -38,7 +38,7 @@ def _content(run: FinishedRun) -> dict[str, Any]:
     sheets = galleries.sheets(run, pictures)
     records = _training(run)
     data: dict[str, Any] = {"pareto": charts.pareto(results), "latencies": charts.latencies(run, timing),
-            "curves": charts.curves(results), "learning": charts.learning(records),
+            "curves": charts.curves(results), "parts": charts.parts(results), "learning": charts.learning(records),
             "correlations": correlations.correlations(run), "pictures": pictures.uris}
     return {
         "name": _text(results.suite, "suite", "name") or "run",
