@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 from onnx.reference.op_run import OpRun
+from scipy.special import erf
 
 from harness.onnx.gradient import Fed, Rules, build
 
@@ -53,9 +54,41 @@ class ConvTranspose(OpRun):
         return (full,)
 
 
+class Erf(OpRun):
+    """onnx's own evaluator computes it in float32."""
+
+    op_domain = ""
+
+    def _run(self, x: Array) -> tuple[Array]:
+        return (erf(x),)
+
+
+class Gelu(OpRun):
+    """By its formulas: onnx's own evaluator computes the exact one in float32."""
+
+    op_domain = ""
+
+    def _run(self, x: Array, approximate: str | None = None) -> tuple[Array]:
+        if approximate == "tanh":
+            return (x / 2 * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3))),)
+        return (x / 2 * (1 + erf(x / np.sqrt(2))),)
+
+
+class Mean(OpRun):
+    """onnx's own evaluator adds to the first input in place."""
+
+    op_domain = ""
+
+    def _run(self, *inputs: Array) -> tuple[Array]:
+        return (np.asarray(sum(inputs) / len(inputs)),)
+
+
+REPLACED = [ConvTranspose, Erf, Gelu, Mean]
+
+
 def evaluate(model: onnx.ModelProto, feeds: Mapping[str, Array], outputs: Sequence[str] | None = None) -> list[Array]:
     """onnx's reference evaluator, with what is wrong in it replaced."""
-    return list(ReferenceEvaluator(model, new_ops=[ConvTranspose]).run(outputs, dict(feeds)))
+    return list(ReferenceEvaluator(model, new_ops=REPLACED).run(outputs, dict(feeds)))
 
 
 @pytest.fixture(scope="session")
@@ -87,6 +120,21 @@ def op_model() -> Callable[..., onnx.ModelProto]:
     return make
 
 
+def gradients_of(model: onnx.ModelProto, feeds: Mapping[str, Array], cotangent: Array, *,
+                 wrt: Sequence[str] | None = None, output: str = "y", rules: Rules | None = None,
+                 overrides: Rules | None = None) -> dict[str, Array]:
+    """Of <output, cotangent> by each of `wrt` (all fed tensors), through a graph made by `build`."""
+    names = list(wrt or feeds)
+    graph = build(model, output=output, wrt=names, cotangent=Fed("cotangent"), rules=rules, overrides=overrides)
+    results = evaluate(graph, {**feeds, "cotangent": cotangent}, [f"{name}.gradient" for name in names])
+    return dict(zip(names, results, strict=True))
+
+
+@pytest.fixture(scope="session")
+def run_gradients() -> Callable[..., dict[str, Array]]:
+    return gradients_of
+
+
 @pytest.fixture(scope="session")
 def check_vjp() -> Callable[..., dict[str, Array]]:
     """check_vjp(model, feeds, wrt=["x"], output="y") holds the gradients of <y, random> by each of `wrt` against
@@ -108,10 +156,7 @@ def check_vjp() -> Callable[..., dict[str, Array]]:
         rng = np.random.default_rng(0)
         y = forward(feeds)
         cotangent = rng.normal(size=y.shape)
-        graph = build(model, output=output, wrt=names, cotangent=Fed("cotangent"), rules=rules, overrides=overrides)
-        outputs = [value.name for value in graph.graph.output]
-        results = dict(zip(outputs, evaluate(graph, {**feeds, "cotangent": cotangent}), strict=True))
-        gradients = {name: results[f"{name}.gradient"] for name in names}
+        gradients = gradients_of(model, feeds, cotangent, wrt=names, output=output, rules=rules, overrides=overrides)
         for name, gradient in gradients.items():
             assert gradient.shape == feeds[name].shape, (name, gradient.shape, feeds[name].shape)
             assert gradient.dtype == feeds[name].dtype
