@@ -73,9 +73,11 @@ from harness.tasks import (
 from harness.trainable import Finish, Pretrained, Recipe, Trainable
 
 if TYPE_CHECKING:
-    from harness.geometry import Fit
+    from harness.geometry import Fit, normalize, prepare
     from harness.masks import unpack_mask
     from harness.measure import closed_loop
+    from harness.onnx.explainer import ExplainerDraft
+    from harness.onnx.gradient import Graph, Modifier
     from harness.onnx.layers import last_spatial_activation
     from harness.onnx.models import read_labels
     from harness.onnx.providers import provider_problem, provider_versions
@@ -85,13 +87,18 @@ if TYPE_CHECKING:
     from harness.table import Ragged, Table
 
 _LAZY = {
+    "ExplainerDraft": "harness.onnx.explainer",
     "Fit": "harness.geometry",
+    "Graph": "harness.onnx.gradient",
+    "Modifier": "harness.onnx.gradient",
     "Ragged": "harness.table",
     "Table": "harness.table",
     "closed_loop": "harness.measure",
     "decode_ssd": "harness.suppression",
     "last_spatial_activation": "harness.onnx.layers",
+    "normalize": "harness.geometry",
     "open_session": "harness.onnx.session",
+    "prepare": "harness.geometry",
     "provider_problem": "harness.onnx.providers",
     "provider_versions": "harness.onnx.providers",
     "read_labels": "harness.onnx.models",
@@ -127,10 +134,12 @@ __all__ = [
     "Executor",
     "ExecutorSpec",
     "Explain",
+    "ExplainerDraft",
     "Finish",
     "Fit",
     "GeneratedDataset",
     "GradientRuleSpec",
+    "Graph",
     "GraphGenerator",
     "Group",
     "HandledError",
@@ -147,6 +156,7 @@ __all__ = [
     "ModelHandle",
     "ModelRequest",
     "ModelSpec",
+    "Modifier",
     "Params",
     "PluginError",
     "Pretrained",
@@ -185,8 +195,10 @@ __all__ = [
     "files_fingerprint",
     "hookimpl",
     "last_spatial_activation",
+    "normalize",
     "one_of",
     "open_session",
+    "prepare",
     "provider_problem",
     "provider_versions",
     "read_labels",
