@@ -10,6 +10,15 @@ from harness.onnx.gradient.rules import Rules
 @cache
 def standard_rules() -> Rules:
     """All rules for operators of the standard domain."""
-    from harness.onnx.gradient import activations, arithmetic, convolution, elementwise, matrix, smooth
+    from harness.onnx.gradient import (
+        activations,
+        arithmetic,
+        average_pool,
+        convolution,
+        elementwise,
+        matrix,
+        max_pool,
+        smooth,
+    )
 
-    return Rules.collect([activations, arithmetic, convolution, elementwise, matrix, smooth])
+    return Rules.collect([activations, arithmetic, average_pool, convolution, elementwise, matrix, max_pool, smooth])
