@@ -1,0 +1,128 @@
+"""A gradient rule is checked by directional derivatives in float64, computed by onnx's own reference evaluator."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from numpy.typing import NDArray
+from onnx import helper, numpy_helper
+from onnx.reference import ReferenceEvaluator
+from onnx.reference.op_run import OpRun
+
+from harness.onnx.gradient import Fed, Rules, build
+
+Array = NDArray[Any]
+Forward = Callable[[Mapping[str, Array]], Array]
+
+
+def _dims(shape: Sequence[int], dims: str) -> list[int | str | None]:
+    """A symbolic dimension is named by its size: equal names promise equal sizes."""
+    if dims == "batch":
+        return [f"n{size}" if axis == 0 else size for axis, size in enumerate(shape)]
+    return list(shape) if dims == "known" else [None] * len(shape)
+
+
+class ConvTranspose(OpRun):
+    """By torch: onnx's own evaluator fails on groups."""
+
+    op_domain = ""
+
+    def _run(self, x: Array, w: Array, b: Array | None = None, **attributes: Any) -> tuple[Array]:
+        import torch
+
+        rank = x.ndim - 2
+        get = {name: value for name, value in attributes.items() if value is not None}
+        strides, dilations = get.get("strides", [1] * rank), get.get("dilations", [1] * rank)
+        pads, group = get.get("pads", [0] * 2 * rank), get.get("group", 1)
+        extra = get.get("output_padding", [0] * rank)
+        assert get.get("auto_pad", "NOTSET") == "NOTSET"
+        assert "output_shape" not in get
+        function = (torch.nn.functional.conv_transpose1d, torch.nn.functional.conv_transpose2d,
+                    torch.nn.functional.conv_transpose3d)[rank - 1]
+        tensors = [torch.from_numpy(np.array(each)) for each in (x, w, *([] if b is None else [b]))]
+        full = function(*tensors, stride=strides, dilation=dilations, groups=group).numpy()
+        full = np.pad(full, [(0, 0), (0, 0), *((0, more) for more in extra)])
+        if b is not None and any(extra):
+            raise NotImplementedError("output_padding beside a bias")
+        for axis, (begin, end) in enumerate(zip(pads[:rank], pads[rank:], strict=True), 2):
+            full = np.take(full, range(begin, full.shape[axis] - end), axis)
+        return (full,)
+
+
+def evaluate(model: onnx.ModelProto, feeds: Mapping[str, Array], outputs: Sequence[str] | None = None) -> list[Array]:
+    """onnx's reference evaluator, with what is wrong in it replaced."""
+    return list(ReferenceEvaluator(model, new_ops=[ConvTranspose]).run(outputs, dict(feeds)))
+
+
+@pytest.fixture(scope="session")
+def op_model() -> Callable[..., onnx.ModelProto]:
+    """op_model("Gemm", {"a": array, "b": array}, constants={"c": array}, dims="unknown", transA=1) -> one node.
+
+    inputs and constants are the node's inputs in this order, unless `order` names them ("" for one left out); dims:
+    "known", "batch" (the first dimension is symbolic) or "unknown". `nodes` replaces the one node, its last output "y".
+    """
+
+    def make(op_type: str, inputs: Mapping[str, Array], *, constants: Mapping[str, Array] | None = None,
+             order: Sequence[str] | None = None, dims: str = "known", opset: int = 21, outputs: Sequence[str] = ("y",),
+             domain: str = "", nodes: Sequence[onnx.NodeProto] | None = None, **attributes: Any) -> onnx.ModelProto:
+        fixed = dict(constants or {})
+        names = list(order) if order is not None else [*inputs, *fixed]
+        kind = next(iter(inputs.values())).dtype
+        node = helper.make_node(op_type, names, list(outputs), name="tested", domain=domain, **attributes)
+        graph = helper.make_graph(
+            list(nodes or [node]), "one",
+            [helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(value.dtype), _dims(value.shape, dims))
+             for name, value in inputs.items()],
+            [helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(kind), None)
+             for name in outputs if name],
+            [numpy_helper.from_array(value, name) for name, value in fixed.items()])
+        domains = [helper.make_opsetid("", opset)] + ([helper.make_opsetid(domain, 1)] if domain else [])
+        model = helper.make_model(graph, opset_imports=domains, ir_version=10)
+        return onnx.shape_inference.infer_shapes(model)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def check_vjp() -> Callable[..., dict[str, Array]]:
+    """check_vjp(model, feeds, wrt=["x"], output="y") holds the gradients of <y, random> by each of `wrt` against
+    central differences along random directions, all in float64; returns the gradients.
+
+    forward: another reference for the forward pass, where onnx's evaluator is wrong: feeds -> output; step: of the
+    differences (0 where kinks are near makes no sense: keep inputs away from them).
+    """
+
+    def check(model: onnx.ModelProto, feeds: Mapping[str, Array], *, wrt: Sequence[str] | None = None,
+              output: str = "y", forward: Forward | None = None, rules: Rules | None = None,
+              overrides: Rules | None = None, step: float = 1e-6, tolerance: float = 1e-6,
+              directions: int = 3) -> dict[str, Array]:
+        names = list(wrt or feeds)
+        if forward is None:
+            def forward(given: Mapping[str, Array]) -> Array:
+                return evaluate(model, given, [output])[0]
+
+        rng = np.random.default_rng(0)
+        y = forward(feeds)
+        cotangent = rng.normal(size=y.shape)
+        graph = build(model, output=output, wrt=names, cotangent=Fed("cotangent"), rules=rules, overrides=overrides)
+        outputs = [value.name for value in graph.graph.output]
+        results = dict(zip(outputs, evaluate(graph, {**feeds, "cotangent": cotangent}), strict=True))
+        gradients = {name: results[f"{name}.gradient"] for name in names}
+        for name, gradient in gradients.items():
+            assert gradient.shape == feeds[name].shape, (name, gradient.shape, feeds[name].shape)
+            assert gradient.dtype == feeds[name].dtype
+            for _ in range(directions):
+                direction = rng.normal(size=gradient.shape)
+                ends = [forward({**feeds, name: feeds[name] + sign * step * direction}) for sign in (1, -1)]
+                numeric = float(np.sum(cotangent * (ends[0] - ends[1])) / (2 * step))
+                analytic = float(np.sum(gradient * direction))
+                size = float(np.sum(np.abs(gradient * direction))) + 1e-3
+                assert abs(numeric - analytic) <= tolerance * max(size, np.abs(cotangent * y).sum()), (
+                    name, numeric, analytic)
+        return gradients
+
+    return check
