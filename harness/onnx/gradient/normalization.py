@@ -1,4 +1,4 @@
-"""Rules of normalizations, by their input; scales, shifts and running statistics are constants of an inference graph."""
+"""Rules of normalizations, by their input; scales, shifts and running statistics are constants in inference."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def _channel_mean(ctx: Context, value: str, size: int, before: int, after: int) 
 
 
 def _centered_back(ctx: Context, x: str, scaled: str, axes: Sequence[int]) -> str:
-    """Through (x - mean) / sqrt(variance + epsilon) over `axes`: r (g - mean(g) - z mean(g z)), z normalized, g = scaled.
+    """Through z = (x - mean) r over `axes`, r = 1 / sqrt(variance + epsilon): r (g - mean(g) - z mean(g z)), g = scaled.
 
     (Ioffe 2015, section 3, with the statistics of the sample itself.)
     """

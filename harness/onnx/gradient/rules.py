@@ -53,7 +53,7 @@ class Rules:
 
     def adding(self, op_type: str, function: Rule, domain: str = "") -> Rules:
         """These rules and one more, which replaces that of the same operator."""
-        return self.over(Rules({(_canonical(domain), op_type): function}))
+        return Rules({(_canonical(domain), op_type): function}).over(self)
 
     def over(self, other: Rules) -> Rules:
         """The rules of `other`, then these over them."""

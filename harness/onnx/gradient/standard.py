@@ -10,6 +10,20 @@ from harness.onnx.gradient.rules import Rules
 @cache
 def standard_rules() -> Rules:
     """All rules for operators of the standard domain."""
-    from harness.onnx.gradient import activations, arithmetic, convolution, matrix
+    from harness.onnx.gradient import (
+        activations,
+        arithmetic,
+        convolution,
+        einsum,
+        indexing,
+        matrix,
+        normalization,
+        padding,
+        reductions,
+        resizing,
+        shapes,
+        softmax,
+    )
 
-    return Rules.collect([activations, arithmetic, convolution, matrix])
+    return Rules.collect([activations, arithmetic, convolution, einsum, indexing, matrix, normalization, padding,
+                          reductions, resizing, shapes, softmax])
