@@ -99,8 +99,8 @@ def test_what_is_not_covered_is_refused(attributes, message):
 
 
 @pytest.mark.parametrize("mode", ["nearest", "linear"])
-@pytest.mark.parametrize(("op", "opset"), [("Upsample", 9), ("Resize", 10)])
-@pytest.mark.parametrize("factor", [2, 1.5, 0.5])
+@pytest.mark.parametrize(("op", "opset", "factor"), [("Upsample", 9, 2), ("Upsample", 9, 1.5), ("Resize", 10, 1.5),
+                                                     ("Resize", 10, 0.5)])
 def test_old_files(mode, op, opset, factor):
     """Before opset 11 there was one convention of coordinates, which is not the default since."""
     graph = helper.make_graph(
