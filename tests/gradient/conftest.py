@@ -10,8 +10,7 @@ import onnx
 import pytest
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
-from onnx.reference import ReferenceEvaluator
-from onnx.reference.op_run import OpRun
+from reference_ops import evaluate
 
 from harness.onnx.gradient import Fed, Rules, build
 
@@ -24,59 +23,6 @@ def _dims(shape: Sequence[int], dims: str) -> list[int | str | None]:
     if dims == "batch":
         return [f"n{size}" if axis == 0 else size for axis, size in enumerate(shape)]
     return list(shape) if dims == "known" else [None] * len(shape)
-
-
-class ConvTranspose(OpRun):
-    """By torch: onnx's own evaluator fails on groups."""
-
-    op_domain = ""
-
-    def _run(self, x: Array, w: Array, b: Array | None = None, **attributes: Any) -> tuple[Array]:
-        import torch
-
-        rank = x.ndim - 2
-        get = {name: value for name, value in attributes.items() if value is not None}
-        strides, dilations = get.get("strides", [1] * rank), get.get("dilations", [1] * rank)
-        pads, group = get.get("pads", [0] * 2 * rank), get.get("group", 1)
-        extra = get.get("output_padding", [0] * rank)
-        assert get.get("auto_pad", "NOTSET") == "NOTSET"
-        assert "output_shape" not in get
-        function = (torch.nn.functional.conv_transpose1d, torch.nn.functional.conv_transpose2d,
-                    torch.nn.functional.conv_transpose3d)[rank - 1]
-        tensors = [torch.from_numpy(np.array(each)) for each in (x, w, *([] if b is None else [b]))]
-        full = function(*tensors, stride=strides, dilation=dilations, groups=group).numpy()
-        full = np.pad(full, [(0, 0), (0, 0), *((0, more) for more in extra)])
-        if b is not None and any(extra):
-            raise NotImplementedError("output_padding beside a bias")
-        for axis, (begin, end) in enumerate(zip(pads[:rank], pads[rank:], strict=True), 2):
-            full = np.take(full, range(begin, full.shape[axis] - end), axis)
-        return (full,)
-
-
-class LpNormalization(OpRun):
-    """onnx's own evaluator adds up signed values for p = 1."""
-
-    op_domain = ""
-
-    def _run(self, x: Array, axis: int = -1, p: int = 2) -> tuple[Array]:
-        return (x / np.linalg.norm(x, p, axis=axis, keepdims=True),)
-
-
-class LRN(OpRun):
-    """onnx's own evaluator counts samples where it should count channels."""
-
-    op_domain = ""
-
-    def _run(self, x: Array, alpha: float = 1e-4, beta: float = 0.75, bias: float = 1.0, size: int = 1) -> tuple[Array]:
-        channels = x.shape[1]
-        windows = [slice(max(0, c - (size - 1) // 2), min(channels - 1, c + size // 2) + 1) for c in range(channels)]
-        sums = np.stack([np.square(x[:, window]).sum(axis=1) for window in windows], axis=1)
-        return (x / (bias + alpha / size * sums) ** beta,)
-
-
-def evaluate(model: onnx.ModelProto, feeds: Mapping[str, Array], outputs: Sequence[str] | None = None) -> list[Array]:
-    """onnx's reference evaluator, with what is wrong in it replaced."""
-    return list(ReferenceEvaluator(model, new_ops=[ConvTranspose, LpNormalization, LRN]).run(outputs, dict(feeds)))
 
 
 @pytest.fixture(scope="session")
@@ -108,6 +54,21 @@ def op_model() -> Callable[..., onnx.ModelProto]:
     return make
 
 
+def gradients_of(model: onnx.ModelProto, feeds: Mapping[str, Array], cotangent: Array, *,
+                 wrt: Sequence[str] | None = None, output: str = "y", rules: Rules | None = None,
+                 overrides: Rules | None = None) -> dict[str, Array]:
+    """Of <output, cotangent> by each of `wrt` (all fed tensors), through a graph made by `build`."""
+    names = list(wrt or feeds)
+    graph = build(model, output=output, wrt=names, cotangent=Fed("cotangent"), rules=rules, overrides=overrides)
+    results = evaluate(graph, {**feeds, "cotangent": cotangent}, [f"{name}.gradient" for name in names])
+    return dict(zip(names, results, strict=True))
+
+
+@pytest.fixture(scope="session")
+def run_gradients() -> Callable[..., dict[str, Array]]:
+    return gradients_of
+
+
 @pytest.fixture(scope="session")
 def check_vjp() -> Callable[..., dict[str, Array]]:
     """check_vjp(model, feeds, wrt=["x"], output="y") holds the gradients of <y, random> by each of `wrt` against
@@ -129,10 +90,7 @@ def check_vjp() -> Callable[..., dict[str, Array]]:
         rng = np.random.default_rng(0)
         y = forward(feeds)
         cotangent = rng.normal(size=y.shape)
-        graph = build(model, output=output, wrt=names, cotangent=Fed("cotangent"), rules=rules, overrides=overrides)
-        outputs = [value.name for value in graph.graph.output]
-        results = dict(zip(outputs, evaluate(graph, {**feeds, "cotangent": cotangent}), strict=True))
-        gradients = {name: results[f"{name}.gradient"] for name in names}
+        gradients = gradients_of(model, feeds, cotangent, wrt=names, output=output, rules=rules, overrides=overrides)
         for name, gradient in gradients.items():
             assert gradient.shape == feeds[name].shape, (name, gradient.shape, feeds[name].shape)
             assert gradient.dtype == feeds[name].dtype

@@ -7,11 +7,13 @@ from harness.onnx.gradient.context import Context
 from harness.onnx.gradient.cotangents import ArgMax, ClassIndex, Cotangent, Fed, Ones, Tensor
 from harness.onnx.gradient.errors import GradientError, UnsupportedOp
 from harness.onnx.gradient.graph import Graph
+from harness.onnx.gradient.modifiers import RECTIFIERS, Modifier, modifier_rules
 from harness.onnx.gradient.prepare import prepare
 from harness.onnx.gradient.rules import Rule, Rules, rule
 from harness.onnx.gradient.standard import standard_rules
 
 __all__ = [
+    "RECTIFIERS",
     "ArgMax",
     "ClassIndex",
     "Context",
@@ -19,6 +21,7 @@ __all__ = [
     "Fed",
     "GradientError",
     "Graph",
+    "Modifier",
     "Ones",
     "Rule",
     "Rules",
@@ -27,6 +30,7 @@ __all__ = [
     "append_gradients",
     "build",
     "gradient_name",
+    "modifier_rules",
     "prepare",
     "rule",
     "standard_rules",

@@ -7,17 +7,20 @@ from harness.onnx.gradient.graph import Shape
 
 
 def unbroadcast(ctx: Context, gradient: str, to: str, of: str | None = None) -> str:
-    """`gradient`, which has the shape of the forward tensor `of` (the first output), summed to the shape of `to`.
+    """`gradient`, which has the shape of the forward tensor `of` (the first output), summed to the shape of `to`."""
+    return sum_to(ctx, gradient, ctx.shape(of or ctx.y), to)
+
+
+def sum_to(ctx: Context, gradient: str, source: Shape | None, to: str) -> str:
+    """`gradient` of shape `source` summed to the shape of the forward tensor `to`, which was broadcast to it.
 
     Where dimensions are unknown, the axes to sum over are computed in the graph.
     """
-    target, source = ctx.shape(to), ctx.shape(of or ctx.y)
-    if target is None or source is None:
+    target = ctx.shape(to)
+    axes = None if target is None or source is None else _repeated(source, target)
+    if axes is None or target is None or source is None:
         return _dynamic(ctx, gradient, to)
     lead = len(source) - len(target)
-    axes = _repeated(source, target)
-    if axes is None:
-        return _dynamic(ctx, gradient, to)
     if axes:
         gradient = ctx.op("ReduceSum", gradient, ctx.ints(*axes), keepdims=1)
     return ctx.op("Squeeze", gradient, ctx.ints(*range(lead))) if lead else gradient

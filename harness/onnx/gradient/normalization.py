@@ -99,9 +99,9 @@ def _channel_mean(ctx: Context, value: str, size: int, before: int, after: int) 
 
 
 def _centered_back(ctx: Context, x: str, scaled: str, axes: Sequence[int]) -> str:
-    """Through z = (x - mean) r over `axes`, r = 1 / sqrt(variance + epsilon): r (g - mean(g) - z mean(g z)), g = scaled.
+    """Through z = (x - mean) r over `axes`, r = 1 / sqrt(variance + epsilon): r (g - mean(g) - z mean(g z)).
 
-    (Ioffe 2015, section 3, with the statistics of the sample itself.)
+    g: `scaled`, the gradient by z. Ioffe 2015, section 3, with the statistics of the sample itself.
     """
     over = ctx.ints(*axes)
 

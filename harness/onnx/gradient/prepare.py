@@ -59,6 +59,6 @@ def _say_coordinates(model: onnx.ModelProto) -> None:
             scales = constants.get(node.input[2]) if len(node.input) > 2 else None
             if modes in ([], [b"nearest"]) and (scales is None or (numpy_helper.to_array(scales) < 1).any()):
                 raise GradientError(f"{label(node)} may shrink by nearest neighbors, which opsets before "
-                                    f"{_COORDINATES} round in their own way; export the model at opset {OPSET} or newer")
+                                    f"{_COORDINATES} round in their own way; export it at opset {OPSET} or newer")
             node.attribute.extend([helper.make_attribute("coordinate_transformation_mode", "asymmetric"),
                                    helper.make_attribute("nearest_mode", "floor")])

@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 from functools import cache
+from importlib import import_module
 
 from harness.onnx.gradient.rules import Rules
+
+_FAMILIES = (
+    "activations",
+    "arithmetic",
+    "convolution",
+    "einsum",
+    "elementwise",
+    "indexing",
+    "matrix",
+    "normalization",
+    "padding",
+    "reductions",
+    "resizing",
+    "shapes",
+    "smooth",
+    "softmax",
+)
 
 
 @cache
 def standard_rules() -> Rules:
     """All rules for operators of the standard domain."""
-    from harness.onnx.gradient import (
-        activations,
-        arithmetic,
-        convolution,
-        einsum,
-        indexing,
-        matrix,
-        normalization,
-        padding,
-        reductions,
-        resizing,
-        shapes,
-        softmax,
-    )
-
-    return Rules.collect([activations, arithmetic, convolution, einsum, indexing, matrix, normalization, padding,
-                          reductions, resizing, shapes, softmax])
+    return Rules.collect(import_module(f"harness.onnx.gradient.{family}") for family in _FAMILIES)
