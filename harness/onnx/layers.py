@@ -65,6 +65,12 @@ def spatial_layers(model: onnx.ModelProto, output: str) -> list[Layer]:
             for name in names if name not in unfinished]
 
 
+def cuts(model: onnx.ModelProto, tensor: str, output: str) -> bool:
+    """Whether a tensor is on every path from the graph's inputs to one of its outputs."""
+    producers = {name: node for node in model.graph.node for name in node.output}
+    return tensor in producers and _cuts(tensor, output, producers, model)
+
+
 def rename(model: onnx.ModelProto, old: str, new: str) -> None:
     """Give an inner tensor another name. Raises ModelFileError when the new name is taken."""
     graph = model.graph

@@ -21,6 +21,7 @@ class Random:
         del params
 
     def explain(self, model: ModelHandle, inputs: Floats, classes: NDArray[Any], seeds: Sequence[int]) -> Floats:
+        del inputs, classes
         size = model.card.input.size
         return np.stack([np.random.default_rng(seed).random(size, np.float32) for seed in seeds])
 
@@ -36,6 +37,7 @@ class CenterGaussian:
         self.sigma = params.sigma
 
     def explain(self, model: ModelHandle, inputs: Floats, classes: NDArray[Any], seeds: Sequence[int]) -> Floats:
+        del classes, seeds
         rows, columns = (np.exp(-0.5 * ((np.arange(side) - (side - 1) / 2) / (self.sigma * side)) ** 2)
                          for side in model.card.input.size)
         bell = np.outer(rows, columns).astype(np.float32)
