@@ -67,8 +67,8 @@ def spatial_layers(model: onnx.ModelProto, output: str) -> list[Layer]:
 
 def cuts(model: onnx.ModelProto, tensor: str, output: str) -> bool:
     """Whether a tensor is on every path from the graph's inputs to one of its outputs."""
-    producers = {name: node for node in model.graph.node for name in node.output}
-    return tensor in producers and _cuts(tensor, output, producers, model)
+    view = _View(model)
+    return tensor in view.producers and view.cuts(tensor, output)
 
 
 def rename(model: onnx.ModelProto, old: str, new: str) -> None:
