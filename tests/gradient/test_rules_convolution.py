@@ -23,8 +23,9 @@ def test_conv(op_model, check_vjp, data, dims, rank, auto, seed):
     constants = {"w": rng.normal(size=(many, few, *kernel))} | data.draw(st.sampled_from(
         [{}, {"b": rng.normal(size=many)}]))
     attributes = {"auto_pad": auto} if auto != "NOTSET" else {"pads": ints(0, 3) + ints(0, 3)}
+    runs = not auto.startswith("SAME") or set(dilations) == {1}  # onnxruntime refuses both together
     check_vjp(op_model("Conv", x, constants=constants, dims=dims, group=group, strides=strides, dilations=dilations,
-                       **attributes), x)
+                       **attributes), x, runtime=runs)
 
 
 @settings(deadline=None, max_examples=60)

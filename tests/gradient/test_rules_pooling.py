@@ -35,6 +35,11 @@ def torch_gradient(function, x, cotangent):
     return tensor.grad.numpy()
 
 
+def well_inferred(attributes):
+    """With ceil_mode and gaps between windows, onnx's shape inference counts a window that no runtime has."""
+    return max(attributes["strides"]) <= min(attributes["kernel_shape"])
+
+
 def values(shape, *, ties):
     """With ties: small integers, so that most windows have several maxima."""
     rng = np.random.default_rng(0)
@@ -54,7 +59,7 @@ def test_max_pool(op_model, run_gradients, case, dims, ties, ceil):
 
     cotangent = np.random.default_rng(1).normal(size=function(torch.tensor(x)).shape)
     model = op_model("MaxPool", {"x": x}, dims=dims, ceil_mode=int(ceil), **attributes)
-    gradient = run_gradients(model, {"x": x}, cotangent)["x"]
+    gradient = run_gradients(model, {"x": x}, cotangent, runtime=not ceil or well_inferred(attributes))["x"]
     np.testing.assert_allclose(gradient, torch_gradient(function, x, cotangent), rtol=1e-12, atol=1e-12)
 
 
@@ -72,7 +77,7 @@ def test_average_pool(op_model, run_gradients, case, dims, ceil, padded):
     cotangent = np.random.default_rng(1).normal(size=function(torch.tensor(x)).shape)
     model = op_model("AveragePool", {"x": x}, dims=dims, ceil_mode=int(ceil), count_include_pad=int(padded),
                      **attributes)
-    gradient = run_gradients(model, {"x": x}, cotangent)["x"]
+    gradient = run_gradients(model, {"x": x}, cotangent, runtime=not ceil or well_inferred(attributes))["x"]
     np.testing.assert_allclose(gradient, torch_gradient(function, x, cotangent), rtol=1e-12, atol=1e-12)
 
 
