@@ -81,7 +81,8 @@ class ExplainerDraft:
         """Name of the input (N,) int64."""
         return self.graph.add_input(CLASS, np.int64, (self.batch,))
 
-    def gradients(self, wrt: Sequence[str], *, modifier: Modifier = "gradient", rules: Rules | None = None) -> list[str]:
+    def gradients(self, wrt: Sequence[str], *, modifier: Modifier = "gradient",
+                  rules: Rules | None = None) -> list[str]:
         """Names of the gradients of scores[n, class[n]] by some tensors, each of its tensor's shape.
 
         modifier: how activations are passed (harness.onnx.gradient.modifiers); rules: over those of the operators.

@@ -97,6 +97,7 @@ class Background:
         return lambda index: nodes.add("Gather", images, nodes.add("Gather", choice, index, axis=1))
 
     def draw(self, random: np.random.Generator, samples: int, shape: tuple[int, ...]) -> Feeds:
+        del shape
         return {"choice": random.integers(len(self.images), size=samples)}
 
 
