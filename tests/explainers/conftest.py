@@ -1,5 +1,6 @@
-"""Graph generators by name, built and run once more than needed by nobody."""
+"""Graph generators by name, built for a model and run."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from harness.onnx.scores import scores_graph
 from harness_saliency.graph_specs import specs
 
 SPECS = {spec.name: spec for spec in specs()}
-SHARED_NETWORK = Path("models/mobilenet_v1_0.75_192.onnx")
+DATA = Path(os.environ.get("HARNESS_SHARED_DATA") or Path(__file__).parents[3] / "shared/data")
 
 
 def generator(name, **params):
@@ -36,7 +37,7 @@ class Explained:
                                                       providers=["CPUExecutionProvider"])
 
     def feeds(self, images, seeds=None):
-        return self.generator.feeds(images, seeds or list(range(len(images))))
+        return self.generator.feeds(images, seeds or list(range(10, 10 + len(images))))
 
     def maps(self, images, classes, seeds=None):
         image = self.session.get_inputs()[0].name
@@ -68,9 +69,9 @@ def card_of():
 
 
 @pytest.fixture(scope="session")
-def shared_network(shared):
-    """The shared MobileNet, or a skip."""
-    path = shared / SHARED_NETWORK
+def mobilenet():
+    """The shared network, never touched by torch, or a skip."""
+    path = DATA / "models/mobilenet_v1_0.75_192.onnx"
     if not path.is_file():
-        pytest.skip(f"{SHARED_NETWORK} is not among the shared data")
+        pytest.skip(f"no network {path}; set HARNESS_SHARED_DATA")
     return onnx.load(path)
