@@ -74,9 +74,11 @@ from harness.tasks import (
 from harness.trainable import Finish, Pretrained, Recipe, Trainable
 
 if TYPE_CHECKING:
-    from harness.geometry import Fit
+    from harness.geometry import Fit, normalize, prepare
     from harness.masks import unpack_mask
     from harness.measure import closed_loop
+    from harness.onnx.explainer import ExplainerDraft
+    from harness.onnx.gradient import Graph, Modifier
     from harness.onnx.layers import last_spatial_activation
     from harness.onnx.models import read_labels
     from harness.onnx.providers import provider_problem, provider_versions
@@ -90,7 +92,10 @@ if TYPE_CHECKING:
     from harness.table import Ragged, Table
 
 _LAZY = {
+    "ExplainerDraft": "harness.onnx.explainer",
     "Fit": "harness.geometry",
+    "Graph": "harness.onnx.gradient",
+    "Modifier": "harness.onnx.gradient",
     "Ragged": "harness.table",
     "Table": "harness.table",
     "as_rgb": "harness.photographs",
@@ -99,9 +104,11 @@ _LAZY = {
     "decode_ssd": "harness.suppression",
     "graph_tail": "harness.onnx.split",
     "last_spatial_activation": "harness.onnx.layers",
+    "map_to_input": "harness.resample",
+    "normalize": "harness.geometry",
     "open_picture": "harness.photographs",
     "open_session": "harness.onnx.session",
-    "map_to_input": "harness.resample",
+    "prepare": "harness.geometry",
     "provider_problem": "harness.onnx.providers",
     "provider_versions": "harness.onnx.providers",
     "read_labels": "harness.onnx.models",
@@ -142,10 +149,12 @@ __all__ = [
     "Executor",
     "ExecutorSpec",
     "Explain",
+    "ExplainerDraft",
     "Finish",
     "Fit",
     "GeneratedDataset",
     "GradientRuleSpec",
+    "Graph",
     "GraphGenerator",
     "Group",
     "HandledError",
@@ -162,6 +171,7 @@ __all__ = [
     "ModelHandle",
     "ModelRequest",
     "ModelSpec",
+    "Modifier",
     "Params",
     "PluginError",
     "Pretrained",
@@ -205,9 +215,11 @@ __all__ = [
     "hookimpl",
     "last_spatial_activation",
     "map_to_input",
+    "normalize",
     "one_of",
     "open_picture",
     "open_session",
+    "prepare",
     "provider_problem",
     "provider_versions",
     "read_labels",

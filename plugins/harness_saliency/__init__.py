@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from harness.api import SaliencySpec, hookimpl
-from harness_saliency import host_specs
+from harness_saliency import graph_specs, host_specs
 
 harness_api = 1
 
 
 @hookimpl
 def harness_saliency() -> Iterable[SaliencySpec]:
-    return [*host_specs.specs()]
+    return [*graph_specs.specs(), *host_specs.specs()]

@@ -1,0 +1,102 @@
+"""Whole networks against torch autograd in float64: gradients by the image and by an inner layer."""
+
+import copy
+from functools import cache
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from zoo import EXPORTERS, NETS, SIZE  # noqa: E402
+
+from harness.onnx.gradient import ClassIndex, build, modifier_rules, standard_rules  # noqa: E402
+from harness.onnx.runtime import onnxruntime  # noqa: E402
+
+BOUND = 1e-5
+"""Largest difference, relative to the largest gradient of a sample, between float32 and float64."""
+RECTIFIERS = (torch.nn.ReLU, torch.nn.ReLU6, torch.nn.LeakyReLU, torch.nn.Hardswish, torch.nn.GELU, torch.nn.SiLU)
+
+
+def images(batch):
+    return np.random.default_rng(batch).normal(size=(batch, 3, SIZE, SIZE)).astype(np.float32)
+
+
+def classes(batch):
+    return np.array([1, 3, 0][:batch])
+
+
+@pytest.fixture(scope="module")
+def truth(zoo):
+    """truth(net, batch, modifier): gradients by the image and by the layer, by torch in float64."""
+
+    @cache
+    def compute(name, batch, modifier="gradient"):
+        net = copy.deepcopy(zoo.net(name)).double()
+        if modifier != "gradient":
+            bend(net, modifier)
+        kept = []
+        net.get_submodule(NETS[name].layer).register_forward_hook(lambda _m, _i, output: kept.append(output))
+        image = torch.from_numpy(images(batch)).double().requires_grad_()
+        scores = net(image)
+        total = scores[torch.arange(batch), torch.from_numpy(classes(batch))].sum()
+        return [each.numpy() for each in torch.autograd.grad(total, [image, kept[0]])]
+
+    return compute
+
+
+def bend(net, modifier):
+    """Guided backpropagation or the deconvolutional network by hooks."""
+    for module in net.modules():
+        if isinstance(module, RECTIFIERS):
+            outputs = []
+            module.register_forward_hook(lambda _m, _i, output, outputs=outputs: outputs.append(output.detach()))
+            if modifier == "guided":
+                module.register_full_backward_pre_hook(lambda _m, gradients: (gradients[0].clamp(min=0),))
+                module.register_full_backward_hook(
+                    lambda _m, inner, _o, outputs=outputs: (inner[0] * (outputs.pop() > 0),))
+            else:
+                module.register_full_backward_hook(lambda _m, _i, outer: (outer[0].clamp(min=0),))
+
+
+@pytest.fixture(scope="module")
+def gradients(zoo):
+    """gradients(net, exporter, batch, modifier): the same by the graph, run by onnxruntime."""
+
+    @cache
+    def session(name, exporter, modifier):
+        graph = build(zoo.export(name, exporter), output="scores", wrt=["image", zoo.layer(name, exporter)],
+                      names=["by_image", "by_layer"], cotangent=ClassIndex("class"),
+                      overrides=modifier_rules(modifier, standard_rules()))
+        options = onnxruntime().SessionOptions()
+        options.intra_op_num_threads = 1
+        return onnxruntime().InferenceSession(graph.SerializeToString(), options)
+
+    def compute(name, exporter, batch, modifier="gradient"):
+        return session(name, exporter, modifier).run(
+            ["by_image", "by_layer"], {"image": images(batch), "class": classes(batch)})
+
+    return compute
+
+
+def assert_close(found, expected):
+    for ours, theirs in zip(found, expected, strict=True):
+        assert ours.shape == theirs.shape
+        for one, other in zip(ours, theirs, strict=True):
+            largest = np.abs(other).max()
+            assert largest > 0
+            assert np.abs(one - other).max() <= BOUND * largest
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+@pytest.mark.parametrize("exporter", EXPORTERS)
+@pytest.mark.parametrize("name", NETS)
+def test_gradients_equal_autograd(truth, gradients, name, exporter, batch):
+    assert_close(gradients(name, exporter, batch), truth(name, batch))
+
+
+@pytest.mark.parametrize("modifier", ["guided", "deconv"])
+@pytest.mark.parametrize("exporter", EXPORTERS)
+@pytest.mark.parametrize("name", NETS)
+def test_modified_gradients_equal_hooks(truth, gradients, name, exporter, modifier):
+    assert_close(gradients(name, exporter, 3, modifier), truth(name, 3, modifier))
