@@ -1,7 +1,7 @@
 """Saliency maps as pictures: over the photograph, in colors that keep their order for every eye and in print.
 
 A map is shown relative to itself: from its minimum to its maximum where it has one sign, symmetric around zero where it
-has two; the maximum is taken at the 99.8 % quantile, since single pixels of a gradient may exceed all others by far.
+has two; the maximum is taken at the 99 % quantile, since single pixels of a gradient may exceed all others by far.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from PIL import Image
 Floats = NDArray[np.float32]
 Pixels = NDArray[np.uint8]
 
-_QUANTILE = 0.998
+_QUANTILE = 0.99
 _TWO_SIGNS = 0.05
 """A map whose weaker sign reaches this share of the stronger one is shown with two colors."""
 _FLAT = 1e-6

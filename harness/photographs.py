@@ -27,16 +27,16 @@ def read_photograph(path: Path) -> NDArray[np.uint8]:
 def open_picture(path: Path) -> tuple[Image.Image, int]:
     """The stored pixels and the EXIF orientation (1 = upright). Raises UnreadableSample."""
     if not path.is_file():
-        raise UnreadableSample(f"{path.parent.name}/{path.name} does not exist")
+        raise UnreadableSample(f"{_short(path)} does not exist")
     if path.stat().st_size == 0:
-        raise UnreadableSample(f"{path.parent.name}/{path.name} is empty (0 bytes)")
+        raise UnreadableSample(f"{_short(path)} is empty (0 bytes)")
     try:
         with Image.open(path) as picture:
             picture.load()
             return picture, picture.getexif().get(_ORIENTATION, 1)
     except _DAMAGE as error:
         reason = str(error).replace(repr(str(path)), "this file")
-        raise UnreadableSample(f"{path.parent.name}/{path.name} is damaged or no image: {reason}") from error
+        raise UnreadableSample(f"{_short(path)} is damaged or no image: {reason}") from error
 
 
 def upright(picture: Image.Image, orientation: int) -> Image.Image:
@@ -57,3 +57,8 @@ def as_rgb(picture: Image.Image, path: Path) -> Image.Image:
         return picture.convert("RGB")
     except ValueError as error:
         raise UnreadableSample(f"{path.name} has no conversion to RGB (mode {picture.mode})") from error
+
+
+def _short(path: Path) -> str:
+    """With its folder, as far as one is named."""
+    return "/".join(path.parts[-2:])
