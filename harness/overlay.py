@@ -57,7 +57,7 @@ def shown(map_: NDArray[Any]) -> Shown:
 def overlay(photograph: Pixels, map_: NDArray[Any]) -> Pixels:
     """(H, W, C) uint8 photograph, (H, W) raw map -> (H, W, 3) uint8; where the map is NaN the photograph is dimmed."""
     display = shown(map_)
-    gray = np.asarray(Image.fromarray(_rgb(photograph)).convert("L"), np.float32)[:, :, None] / 255
+    gray = np.asarray(Image.fromarray(rgb_pixels(photograph)).convert("L"), np.float32)[:, :, None] / 255
     strength = np.abs(np.nan_to_num(display.values))[:, :, None]
     base = 0.28 + 0.62 * gray  # neither black nor white, so that every color stands out
     colors = heat(display.values).astype(np.float32) / 255
@@ -106,5 +106,6 @@ def _top(values: NDArray[np.float64]) -> float:
     return top if top > 0.2 * high else high
 
 
-def _rgb(photograph: Pixels) -> Pixels:
+def rgb_pixels(photograph: Pixels) -> Pixels:
+    """(H, W, 1, 3 or 4) uint8 -> (H, W, 3)."""
     return np.repeat(photograph, 3, axis=2) if photograph.shape[2] == 1 else photograph[:, :, :3]

@@ -70,7 +70,7 @@ class CellGroup:
         dataset, measured = quality.measure(cell, file, self.cache, progress)
         metrics, curves = quality.summarize(cell, measured)
         files = self._save_rows(cell, measured.rows)
-        files.update(self._save_thumbnails(cell, file, dataset, measured.predictions))
+        files.update(self._save_thumbnails(cell, file, dataset, measured))
         return {"metrics": metrics, "curves": curves, "runs_on": measured.runs_on, "cached": measured.cached,
                 "reason": unreadable_note(measured.unreadable, len(dataset)), "files": files,
                 "cost": {"forward_passes": measured.forward_passes, "map_ms": measured.map_ms,
@@ -88,17 +88,19 @@ class CellGroup:
             table.save(self.directory / names[f"rows.{id_}"])
         return names
 
-    def _save_thumbnails(self, cell: Cell, file: ModelFile, dataset: Dataset, predictions: Table) -> dict[str, str]:
+    def _save_thumbnails(self, cell: Cell, file: ModelFile, dataset: Dataset,
+                         measured: quality.Quality) -> dict[str, str]:
         from harness.onnx.models import load_card
         from harness.thumbnails import Sampler, Writer
 
         name = f"thumbnails/{slug(cell.key)}"
         writer = Writer(self.directory / name, load_card(file))
+        predictions, maps = measured.predictions, measured.maps
         rows = {id_: row for row, id_ in enumerate(predictions.dense(IDS))}
         outputs = predictions.select([column for column in predictions if column != IDS])
         for batch in dataset.batches(cell.batch_size or _FEW, sorted(Sampler(len(dataset)).positions)):
             for id_, image, target in zip(batch.ids, batch.images, batch.targets, strict=True):
-                writer.add(id_, image, target, outputs, rows[id_])
+                writer.add(id_, image, target, outputs, rows[id_], maps.find(id_) if maps else None)
         writer.close()
         return {"thumbnails": name}
 
