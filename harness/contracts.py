@@ -274,6 +274,12 @@ class ModelHandle(Protocol):
     def predict(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
         """(N, ...) float32 inputs -> (N, K) scores; of a classifier, its logits."""
 
+    def probabilities(self, scores: NDArray[Any]) -> NDArray[np.float64]:
+        """(N, K) scores of a classifier -> probabilities; scores of other tasks stay as they are.
+
+        The softmax over the classes; the sigmoid of each where the original graph ends with one, or has a single score.
+        """
+
     def activations(self, inputs: NDArray[np.float32], layer: str | None = None) -> NDArray[np.float32]:
         """(N, ...) float32 inputs -> (N, C, h, w) of a tensor of the graph, by default of `layer`."""
 
