@@ -361,9 +361,9 @@ def _metric_problem(metric: MetricEntry, task: str, bench: Bench) -> str | None:
     spec = metric.spec
     if task not in spec.tasks:
         return f'"{metric.id}" is for {one_of(spec.tasks)}, the datasets are for {task}'
-    if "saliency" in spec.requires and bench.where[0] != "explain":
+    if "saliency" in metric.requires and bench.where[0] != "explain":
         return f'"{metric.id}" judges saliency maps: it belongs into [[explain]]'
-    needed = spec.requires & {"boxes", "mask"}
+    needed = metric.requires & {"boxes", "mask"}
     for dataset in bench.datasets:
         if needed and not needed & dataset.provides:
             return f'"{metric.id}" needs {one_of(needed)}, dataset "{dataset.id}" has {one_of(dataset.provides)}'

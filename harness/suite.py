@@ -206,9 +206,19 @@ class Entry(Generic[S]):
     params: Params
 
 
-MetricEntry = Entry[MetricSpec]
 BackendEntry = Entry[BackendSpec]
 ExecutorEntry = Entry[ExecutorSpec]
+
+
+@dataclass(frozen=True)
+class MetricEntry(Entry[MetricSpec]):
+    """A metric of the suite."""
+
+    @property
+    def requires(self) -> frozenset[str]:
+        """What it needs of the samples; the params may know better than the declaration."""
+        required: frozenset[str] = getattr(self.params, "requires", self.spec.requires)
+        return required
 
 
 @dataclass(frozen=True)
