@@ -81,6 +81,7 @@ if TYPE_CHECKING:
     from harness.onnx.providers import provider_problem, provider_versions
     from harness.onnx.scores import with_output
     from harness.onnx.session import open_session
+    from harness.stats import stable_seed
     from harness.suppression import decode_ssd
     from harness.table import Ragged, Table
 
@@ -95,6 +96,7 @@ _LAZY = {
     "provider_problem": "harness.onnx.providers",
     "provider_versions": "harness.onnx.providers",
     "read_labels": "harness.onnx.models",
+    "stable_seed": "harness.stats",
     "unpack_mask": "harness.masks",
     "with_output": "harness.onnx.scores",
 }
@@ -190,6 +192,7 @@ __all__ = [
     "provider_problem",
     "provider_versions",
     "read_labels",
+    "stable_seed",
     "unpack_mask",
     "with_output",
 ]

@@ -73,21 +73,22 @@ class Explainer:
         return cls(cell, entry, model, model.handle, generator, cache, key)
 
     def explain(self, samples: Samples) -> Samples:
-        """The samples with `saliency`, `classes`, `predict`, `explain` and `model`."""
+        """The samples with `saliency`, `classes`, `seeds`, `predict`, `explain` and `model`."""
         if samples.inputs is None:
             raise ValueError("maps are made of inputs, not of stored predictions")
         classes = self._classes(samples)
-        maps = self._maps(samples.ids, samples.inputs, classes)
-        return replace(samples, saliency=maps, classes=classes, predict=self.handle.predict, explain=self._explain,
-                       model=self.handle)
+        seeds = [stable_seed(self.cell.seed, id_) for id_ in samples.ids]
+        maps = self._maps(samples.ids, samples.inputs, classes, seeds)
+        return replace(samples, saliency=maps, classes=classes, seeds=seeds, predict=self.handle.predict,
+                       explain=self._explain, model=self.handle)
 
-    def _maps(self, ids: Sequence[str], inputs: Floats, classes: NDArray[np.int64]) -> Floats:
+    def _maps(self, ids: Sequence[str], inputs: Floats, classes: NDArray[np.int64], seeds: Sequence[int]) -> Floats:
         key = identity.digest([self.key, _MAPS, list(ids)])
         stored = self.cache.table(_MAPS, key)
         if stored is not None:
             return stored.dense(_MAPS)
         started = time.perf_counter()
-        maps = self._explain(inputs, classes, [stable_seed(self.cell.seed, id_) for id_ in ids])
+        maps = self._explain(inputs, classes, seeds)
         self.seconds.append((time.perf_counter() - started) / len(ids))
         self.cache.store_table(_MAPS, key, Table({IDS: np.array(ids), _MAPS: maps}))
         return maps

@@ -1,16 +1,25 @@
-"""Loops that numpy cannot express, compiled by numba and cached on disk."""
+"""Compilation of inner loops with numba, kept between processes where that is possible."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, ParamSpec, TypeVar, cast
 
 import numba
 
-Function = TypeVar("Function", bound=Callable[..., object])
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
-def compiled(function: Function) -> Function:
-    """The function as machine code: strict IEEE arithmetic, no Python objects; compiled at its first call."""
-    dispatcher: Function = numba.njit(cache=True)(function)
-    return dispatcher
+def compiled(function: Callable[P, R]) -> Callable[P, R]:
+    """The function as machine code, made at its first call (some seconds) and kept in numba's cache.
+
+    The cache lies beside the source file or, where that can not be written, in the user's cache folder
+    (NUMBA_CACHE_DIR overrides both). Where neither can be written each process compiles anew.
+    """
+    options: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
+    try:
+        made = numba.njit(cache=True, **options)(function)
+    except RuntimeError:  # numba's "no locator available": there is no folder that it may write to
+        made = numba.njit(**options)(function)
+    return cast("Callable[P, R]", made)

@@ -91,7 +91,7 @@ def _distinct(labels: NDArray[Any]) -> NDArray[np.int64]:
     """(M, K) labels -> (M,) number of different ones that are not 0."""
     ordered = np.sort(labels, axis=1)
     new = np.diff(ordered, axis=1, prepend=0) != 0
-    return new.sum(axis=1)
+    return np.asarray(new.sum(axis=1), np.int64)
 
 
 def _clusters(kinds: NDArray[np.uint8], warped: NDArray[np.bool_], present: NDArray[np.int64]) -> NDArray[np.int64]:

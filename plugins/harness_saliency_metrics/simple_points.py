@@ -61,9 +61,10 @@ def _arcs(ring: list[bool]) -> int:
 def neighborhood(pixels: NDArray[np.uint8], at: int, width: int) -> int:
     """The code of the 3x3 neighborhood of flat index `at`; pixels: flat 0 and 1, `width` columns."""
     up, down = at - width, at + width
-    return (pixels[up - 1] | pixels[up] << 1 | pixels[up + 1] << 2
-            | pixels[at - 1] << 3 | pixels[at] << 4 | pixels[at + 1] << 5
-            | pixels[down - 1] << 6 | pixels[down] << 7 | pixels[down + 1] << 8)
+    code: int = (pixels[up - 1] | pixels[up] << 1 | pixels[up + 1] << 2
+                 | pixels[at - 1] << 3 | pixels[at] << 4 | pixels[at + 1] << 5
+                 | pixels[down - 1] << 6 | pixels[down] << 7 | pixels[down + 1] << 8)
+    return code
 
 
 @compiled
