@@ -130,8 +130,9 @@ def test_infidelity_is_never_more_than_saying_nothing(lab, perturbation):
     for index in range(4):
         changes.clear()
         target = made.samples.classes[index]
-        alone = replace(made.samples, ids=made.samples.ids[index:index + 1], inputs=made.samples.inputs[index:index + 1],
-                        saliency=made.samples.saliency[index:index + 1], classes=made.samples.classes[index:index + 1],
+        one = slice(index, index + 1)
+        alone = replace(made.samples, ids=made.samples.ids[one], inputs=made.samples.inputs[one],
+                        saliency=made.samples.saliency[one], classes=made.samples.classes[one],
                         predictions=made.samples.predictions.take(np.array([index])), predict=noted)
         value = measured("infidelity", alone, perturbation=perturbation, draws=40)[0].dense("value")[0]
         before = made.model.probability(made.samples.inputs[index], target)
