@@ -17,7 +17,16 @@ def compiled(function: Callable[P, R]) -> Callable[P, R]:
     The cache lies beside the source file or, where that can not be written, in the user's cache folder
     (NUMBA_CACHE_DIR overrides both). Where neither can be written each process compiles anew.
     """
-    options: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
+    return _compiled(function, forceinline=False)
+
+
+def inlined(function: Callable[P, R]) -> Callable[P, R]:
+    """The same for a part of an inner loop, which becomes a part of its callers: a call passes arrays by many fields."""
+    return _compiled(function, forceinline=True)
+
+
+def _compiled(function: Callable[P, R], **more: bool) -> Callable[P, R]:
+    options: dict[str, Any] = {"nogil": True, "error_model": "numpy", **more}
     try:
         made = numba.njit(cache=True, **options)(function)
     except RuntimeError:  # numba's "no locator available": there is no folder that it may write to

@@ -21,6 +21,11 @@ class RegionParams(Params):
         return ("box", "mask") if self.region == "both" else (self.region,)
 
     @property
+    def suffixes(self) -> dict[Kind, str]:
+        """The result suffix of each region."""
+        return {kind: f".{kind}" for kind in self.regions}
+
+    @property
     def requires(self) -> frozenset[str]:
         """What the metric needs with these params; of boxes and mask, one is enough for both."""
         needed = {"both": {"boxes", "mask"}, "box": {"boxes"}, "mask": {"mask"}}[self.region]

@@ -70,13 +70,13 @@ class Truth:
             if self.target.mask is None:
                 return None
             inside = np.asarray(self.fit.mask_to_input(self.target.mask), np.bool_)
-        ignore = self._ignore
-        if ignore is not None:
-            inside = inside & ~ignore
-        return Region(kind, boxes, inside, ignore) if inside.any() else None
+        if self.ignore is not None:
+            inside = inside & ~self.ignore
+        return Region(kind, boxes, inside, self.ignore) if inside.any() else None
 
     @cached_property
-    def _ignore(self) -> Bools | None:
+    def ignore(self) -> Bools | None:
+        """(h, w) pixels that are not judged; None without any."""
         if self.target.ignore is None or not self.target.ignore.any():
             return None
         return np.asarray(self.fit.mask_to_input(self.target.ignore), np.bool_)
