@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import label
+from scipy.ndimage import find_objects, label
 
 from harness_saliency_metrics.simple_points import bordered, codes, tables
 from harness_saliency_metrics.warping import Warp
@@ -57,12 +57,14 @@ def classify(warp: Warp) -> Errors:
     pixels = bordered(warp.warped)
     width = pixels.shape[1]
     points = (rows + 1) * width + columns + 1
-    neighborhoods = codes(pixels.reshape(-1), points, width)
     gained = ~warp.warped[rows, columns]
-    kind = np.where(gained, *(each(pixels, points, neighborhoods) for each in (_gains, _losses)))
+    kind = np.zeros(len(points), np.int64)
+    for each, chosen in ((_gains, gained), (_losses, ~gained)):
+        if chosen.any():
+            kind[chosen] = each(pixels, points[chosen], codes(pixels.reshape(-1), points[chosen], width))
     kinds = np.zeros(warp.mismatches.shape, np.uint8)
     kinds[rows, columns] = kind
-    return Errors(kinds, np.bincount(kind, minlength=len(Kind) + 1)[1:], _clusters(kinds, warp.warped, kind))
+    return Errors(kinds, np.bincount(kind, minlength=len(Kind) + 1)[1:], _clusters(kinds, warp.warped))
 
 
 def _gains(pixels: NDArray[np.uint8], points: NDArray[np.int64], neighborhoods: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -94,10 +96,12 @@ def _distinct(labels: NDArray[Any]) -> NDArray[np.int64]:
     return np.asarray(new.sum(axis=1), np.int64)
 
 
-def _clusters(kinds: NDArray[np.uint8], warped: NDArray[np.bool_], present: NDArray[np.int64]) -> NDArray[np.int64]:
+def _clusters(kinds: NDArray[np.uint8], warped: NDArray[np.bool_]) -> NDArray[np.int64]:
     counts = np.zeros(len(Kind), np.int64)
-    for kind in np.unique(present):
-        where = kinds == kind
-        structure = _EIGHT if kind in _BACKGROUND else None
-        counts[kind - 1] = label(where & ~warped, structure)[1] + label(where & warped, structure)[1]
+    directed = kinds + len(Kind) * (warped & (kinds > 0)).astype(np.uint8)  # one number for each kind and direction
+    for index, area in enumerate(find_objects(directed)):
+        if area is not None:
+            kind = index % len(Kind) + 1
+            structure = _EIGHT if kind in _BACKGROUND else None
+            counts[kind - 1] += label(directed[area] == index + 1, structure)[1]
     return counts

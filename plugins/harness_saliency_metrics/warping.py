@@ -53,7 +53,7 @@ def warp(source: Mask, target: Mask, distance: NDArray[Any] | None = None, max_d
 
 def _order(points: Mask, distance: NDArray[Any] | None) -> NDArray[np.int64]:
     """Flat indices, in an array with a border of one pixel, of the points in the order of a pass."""
-    columns, rows = np.nonzero(points.T)
+    rows, columns = np.unravel_index(np.flatnonzero(points.T.ravel()), points.shape[::-1])[::-1]
     order: NDArray[np.int64] = (rows + 1) * (points.shape[1] + 2) + columns + 1
     if distance is not None:
         order = order[np.argsort(-np.asarray(distance[rows, columns], np.float32), kind="stable")]
