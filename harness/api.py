@@ -89,6 +89,7 @@ if TYPE_CHECKING:
     from harness.opened import automatic_batch
     from harness.photographs import as_rgb, open_picture, read_photograph, upright
     from harness.resample import map_to_input, resize_maps, scaled_map, scaling_weights
+    from harness.stats import stable_seed
     from harness.suppression import decode_ssd
     from harness.table import Ragged, Table
 
@@ -117,6 +118,7 @@ _LAZY = {
     "resize_maps": "harness.resample",
     "scaled_map": "harness.resample",
     "scaling_weights": "harness.resample",
+    "stable_seed": "harness.stats",
     "unpack_mask": "harness.masks",
     "upright": "harness.photographs",
     "with_output": "harness.onnx.scores",
@@ -230,6 +232,7 @@ __all__ = [
     "resize_maps",
     "scaled_map",
     "scaling_weights",
+    "stable_seed",
     "unpack_mask",
     "upright",
     "with_output",

@@ -89,8 +89,9 @@ class Samples:
 
     predictions: stored task outputs in native pixels, one row per sample; inputs: (N, ...) float32 as the model saw
     them; fits: how each image was placed there; saliency: (N, H, W) float32 raw maps; classes: (N,) int64 class index
-    each map explains; predict: (N, ...) float32 inputs -> class logits (N, C), counted; explain: further maps by the
-    same generator; model: for metrics that change it; seed: for metrics that draw.
+    each map explains; seeds: what the generator drew each map with; predict: (N, ...) float32 inputs -> class logits
+    (N, C), counted; explain: further maps by the same generator; model: for metrics that change it; seed: for metrics
+    that draw.
     All metrics of a cell get the same object for a batch, so that they can share work through `once`.
     """
 
@@ -104,6 +105,7 @@ class Samples:
     fits: Sequence[Fit] | None = None
     saliency: NDArray[np.float32] | None = None
     classes: NDArray[np.int64] | None = None
+    seeds: Sequence[int] | None = None
     predict: Callable[[NDArray[np.float32]], NDArray[np.float32]] | None = None
     explain: Explain | None = None
     model: ModelHandle | None = None

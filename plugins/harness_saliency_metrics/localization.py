@@ -18,6 +18,7 @@ from harness_saliency_metrics.localization_params import (
     PxapParams,
     RankAccuracyParams,
     SaliencyMetricParams,
+    WarpingErrorParams,
 )
 from harness_saliency_metrics.params import RegionParams
 
@@ -60,6 +61,9 @@ METRICS: tuple[MetricSpec, ...] = (
               unit="nat", range=(math.log(0.05), -math.log(1e-10)), worst=-math.log(1e-10), passes=2.0),
     _declared("mae", "Mean absolute difference of map and object.", "pixels:MeanAbsoluteError", params=MaeParams,
               conventions=("min-max", "max"), higher_is_better=False, worst=1.0),
+    _declared("warping-error", "Mismatches that no change of shape removes, only one of topology.",
+              "warping_error:WarpingError", params=WarpingErrorParams, conventions=("forward", "reverse"),
+              higher_is_better=False, worst=1.0),
     _declared("relevance-rank-accuracy", "Share of the most salient pixels that lie inside of the object.",
               "pixels:RankAccuracy", params=RankAccuracyParams,
               conventions=("area", "top-k", "concept-influence"), worst=0.0),

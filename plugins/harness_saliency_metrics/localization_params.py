@@ -131,6 +131,20 @@ class SaliencyMetricParams(ThresholdParams):
         return frozenset({"saliency", "predict"})
 
 
+class WarpingErrorParams(ThresholdParams):
+    convention: Literal["forward", "reverse"] = "forward"
+    """forward: the object's mask is warped toward the map's; reverse: the map's toward the object's."""
+    max_distance: Annotated[float, Field(ge=0)] | None = None
+    """Only pixels at most so many pixels away from the other side of the warped mask's boundary may flip; all by
+    default."""
+
+    @property
+    def convention_text(self) -> str:
+        """All that the number depends on."""
+        limit = "" if self.max_distance is None else f", at most {self.max_distance:g} px"
+        return f"{self.convention}, {self.binarization}{limit}"
+
+
 class RankAccuracyParams(RegionParams):
     convention: Literal["area", "top-k", "concept-influence"] = "area"
     """area: k is the area of the object; top-k: k is given; concept-influence: likewise, and divided by the object's
