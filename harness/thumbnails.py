@@ -1,15 +1,14 @@
 """Sampled thumbnails of a cell: small pictures with prediction and target as numbers, for reports.
 
-    sampler, writer = Sampler(len(dataset)), Writer(directory / "thumbnails" / slug, card)
-    # for the sample at `position` of the stream, row `row` of its batch's predictions
-    if position in sampler:
-        writer.add(id_, image, target, predictions, row)
+    writer = Writer(directory / "thumbnails" / slug, card)
+    writer.add(id_, image, target, predictions, row, scores)  # row: of the sample in the predictions
     writer.close()
 
-The folder holds the pictures and `index.json`, a list of {"id", "file", "size", "target", "prediction"}; size is the
-native [height, width], and all coordinates are native pixels. Masks are pictures of the thumbnail's size. A detector's
-boxes are also drawn, into the file "drawn". With a map, "saliency" has {"file", "class", "label", "range"}: the map
-over the picture (harness.overlay), the class that it explains, and the least and the largest raw value.
+The folder holds the pictures and `index.json`, a list of {"id", "file", "size", "target", "prediction", "scores"}; size
+is the native [height, width], and all coordinates are native pixels. Masks are pictures of the thumbnail's size. A
+detector's boxes are also drawn, into the file "drawn". Scores are the metrics' numbers of this sample alone. With a map,
+"overlay" is the file with the map over the picture (harness.overlay), and "saliency" says {"class", "label", "range"}:
+what it explains, and its least and largest raw value.
 """
 
 from __future__ import annotations
@@ -38,8 +37,6 @@ if TYPE_CHECKING:
     from harness.table import Table
     from harness.tasks import Target
 
-MOST = 24
-"""Thumbnails per cell."""
 LONGEST_SIDE = 160
 """Of a thumbnail, in pixels; smaller images are kept as they are."""
 MOST_NUMBERS = 512
@@ -47,18 +44,6 @@ MOST_NUMBERS = 512
 TOP = 5
 """Classes kept of a classification."""
 _OUTLINE = (255, 0, 160)
-
-
-class Sampler:
-    """Which positions of a stream of `total` samples are kept: at most `most`, evenly spaced, both ends included."""
-
-    def __init__(self, total: int, most: int = MOST) -> None:
-        count = min(total, most)
-        steps = max(1, count - 1)
-        self.positions = frozenset(i * (total - 1) // steps for i in range(count))
-
-    def __contains__(self, position: object) -> bool:
-        return position in self.positions
 
 
 class Writer:
@@ -70,7 +55,7 @@ class Writer:
         self._entries: list[dict[str, Any]] = []
 
     def add(self, id_: str, image: NDArray[np.uint8], target: Target, predictions: Table, row: int,
-            map_: KeptMap | None = None) -> None:
+            scores: Mapping[str, float | None] | None = None, map_: KeptMap | None = None) -> None:
         """image: (H, W, C) native uint8; predictions: a batch's stored outputs, of which `row` belongs to the image."""
         self._folder.mkdir(parents=True, exist_ok=True)
         stem = f"{len(self._entries):02d}"
@@ -82,13 +67,13 @@ class Writer:
             "size": [height, width],
             "target": self._target(stem, target, (height, width)),
             "prediction": self._prediction(stem, predictions, row),
+            "scores": _json(scores or {}),
         })
         for output in TASKS[self._card.task].outputs:
             if output.space == "boxes" and output.name in predictions:
                 self._entries[-1]["drawn"] = self._save_boxes(stem, picture, predictions[output.name][row])
-
         if map_ is not None:
-            self._entries[-1]["saliency"] = self._save_saliency(stem, image, map_)
+            self._entries[-1] |= self._save_saliency(stem, image, map_)
 
     def close(self) -> None:
         """Write index.json; without any thumbnail, nothing."""
@@ -124,8 +109,8 @@ class Writer:
         drawn = overlay(np.asarray(picture), map_to_native(map_.values, fit, (small[1], small[0])))
         Image.fromarray(drawn).save(self._folder / name, quality=88)
         bounds = (map_.values.min(), map_.values.max())
-        return {"file": name, "class": map_.class_, "label": _class_names(self._card).get(map_.class_),
-                "range": [_json(bound) for bound in bounds]}
+        label = _class_names(self._card).get(map_.class_)
+        return {"overlay": name, "saliency": {"class": map_.class_, "label": label, "range": list(map(_json, bounds))}}
 
     def _save_mask(self, name: str, mask: NDArray[Any]) -> str:
         """(H, W) bool as 0 and 255, or class indices as they are with 255 for -1 (ignore), by nearest neighbor."""
@@ -189,4 +174,6 @@ def _json(value: Any) -> Any:
         value = value.item()
     if isinstance(value, float):
         return float(f"{value:.6g}") if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {name: _json(item) for name, item in value.items()}
     return [_json(item) for item in value] if isinstance(value, list | tuple) else value
