@@ -6,9 +6,9 @@
 
 The folder holds the pictures and `index.json`, a list of {"id", "file", "size", "target", "prediction", "scores"}; size
 is the native [height, width], and all coordinates are native pixels. Masks are pictures of the thumbnail's size. A
-detector's boxes are also drawn, into the file "drawn". Scores are the metrics' numbers of this sample alone.
-With a map, "saliency" has {"file", "class", "label", "range"}: the map over the picture (harness.overlay), the class
-that it explains, and the least and the largest raw value.
+detector's boxes are also drawn, into the file "drawn". Scores are the metrics' numbers of this sample alone. With a
+map, "overlay" is the file with the map over the picture (harness.overlay), and "saliency" says {"class", "label",
+"range"}: what it explains, and its least and largest raw value.
 """
 
 from __future__ import annotations
@@ -72,9 +72,8 @@ class Writer:
         for output in TASKS[self._card.task].outputs:
             if output.space == "boxes" and output.name in predictions:
                 self._entries[-1]["drawn"] = self._save_boxes(stem, picture, predictions[output.name][row])
-
         if map_ is not None:
-            self._entries[-1]["saliency"] = self._save_saliency(stem, image, map_)
+            self._entries[-1] |= self._save_saliency(stem, image, map_)
 
     def close(self) -> None:
         """Write index.json; without any thumbnail, nothing."""
@@ -110,8 +109,8 @@ class Writer:
         drawn = overlay(np.asarray(picture), map_to_native(map_.values, fit, (small[1], small[0])))
         Image.fromarray(drawn).save(self._folder / name, quality=88)
         bounds = (map_.values.min(), map_.values.max())
-        return {"file": name, "class": map_.class_, "label": _class_names(self._card).get(map_.class_),
-                "range": [_json(bound) for bound in bounds]}
+        label = _class_names(self._card).get(map_.class_)
+        return {"overlay": name, "saliency": {"class": map_.class_, "label": label, "range": list(map(_json, bounds))}}
 
     def _save_mask(self, name: str, mask: NDArray[Any]) -> str:
         """(H, W) bool as 0 and 255, or class indices as they are with 255 for -1 (ignore), by nearest neighbor."""
