@@ -21,18 +21,18 @@ METADATA = "harness.gradient"
 
 def build(model: onnx.ModelProto, *, output: str, wrt: str | Sequence[str], cotangent: Cotangent | None = None,
           rules: Rules | None = None, overrides: Rules | None = None,
-          names: Sequence[str] | None = None) -> onnx.ModelProto:
+          names: Sequence[str] | None = None, fold_batch_norm: bool = False) -> onnx.ModelProto:
     """The model with further outputs: the gradient of one scalar per sample by each tensor of `wrt`.
 
     output: the tensor that the scalar is taken of, by `cotangent` (by default output[n, class[n]], where `class`
     (N,) int64 is a further graph input); wrt: inputs or inner tensors; names: of the gradients among the outputs, by
     default "<tensor>.gradient", of the tensor's shape and type. The outputs of the model stay.
     rules: by default all of this package; overrides: rules that replace some of them, e.g. `guided()`.
+    fold_batch_norm: as `prepare` does.
     The model itself is not changed. Raises GradientError, or UnsupportedOp for an operator without a rule.
     """
-    graph = Graph(prepare(model))
     tensors = [wrt] if isinstance(wrt, str) else list(wrt)
-    graph.require(output, "output")
+    graph = Graph(prepare(model, keep=[output, *tensors], fold_batch_norm=fold_batch_norm))
     start = (cotangent or ClassIndex()).append(graph, output)
     known = rules or standard_rules()
     gradients = append_gradients(graph, {output: start}, tensors, overrides.over(known) if overrides else known)

@@ -99,6 +99,10 @@ class Context:
         """Element type; float32 where it can not be inferred."""
         return self.graph.dtype(name) or np.dtype(np.float32)
 
+    def onnx_type(self, name: str) -> int:
+        """The element type as the operator Cast wants it."""
+        return int(onnx.helper.np_dtype_to_tensor_dtype(self.dtype(name)))
+
     def error(self, what: str) -> GradientError:
         """To raise for a case that the rule does not cover."""
         return GradientError(f"the gradient of {self.node.op_type} can not be built at {label(self.node)}: {what}")

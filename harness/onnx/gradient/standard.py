@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 from functools import cache
+from importlib import import_module
 
 from harness.onnx.gradient.rules import Rules
+
+_FAMILIES = (
+    "activations",
+    "arithmetic",
+    "average_pool",
+    "convolution",
+    "einsum",
+    "elementwise",
+    "indexing",
+    "matrix",
+    "max_pool",
+    "normalization",
+    "padding",
+    "reductions",
+    "resizing",
+    "shapes",
+    "smooth",
+    "softmax",
+)
 
 
 @cache
 def standard_rules() -> Rules:
     """All rules for operators of the standard domain."""
-    from harness.onnx.gradient import (
-        activations,
-        arithmetic,
-        average_pool,
-        convolution,
-        elementwise,
-        matrix,
-        max_pool,
-        smooth,
-    )
-
-    return Rules.collect([activations, arithmetic, average_pool, convolution, elementwise, matrix, max_pool, smooth])
+    return Rules.collect(import_module(f"harness.onnx.gradient.{family}") for family in _FAMILIES)
