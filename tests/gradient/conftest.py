@@ -56,12 +56,47 @@ def op_model() -> Callable[..., onnx.ModelProto]:
 
 def gradients_of(model: onnx.ModelProto, feeds: Mapping[str, Array], cotangent: Array, *,
                  wrt: Sequence[str] | None = None, output: str = "y", rules: Rules | None = None,
-                 overrides: Rules | None = None) -> dict[str, Array]:
-    """Of <output, cotangent> by each of `wrt` (all fed tensors), through a graph made by `build`."""
+                 overrides: Rules | None = None, runtime: bool = True) -> dict[str, Array]:
+    """Of <output, cotangent> by each of `wrt` (all fed tensors), through a graph made by `build`.
+
+    runtime: onnxruntime has to agree, in float32.
+    """
     names = list(wrt or feeds)
-    graph = build(model, output=output, wrt=names, cotangent=Fed("cotangent"), rules=rules, overrides=overrides)
-    results = evaluate(graph, {**feeds, "cotangent": cotangent}, [f"{name}.gradient" for name in names])
+    wanted = [f"{name}.gradient" for name in names]
+
+    def gradient_graph(source: onnx.ModelProto) -> onnx.ModelProto:
+        return build(source, output=output, wrt=names, cotangent=Fed("cotangent"), rules=rules, overrides=overrides)
+
+    given = {**feeds, "cotangent": cotangent}
+    results = evaluate(gradient_graph(model), given, wanted)
+    if runtime:
+        for ours, theirs in zip(results, run_float32(gradient_graph(float32(model)), given, wanted), strict=True):
+            np.testing.assert_allclose(theirs, ours, rtol=1e-4, atol=1e-4 * max(1e-3, np.abs(ours).max(initial=0)))
     return dict(zip(names, results, strict=True))
+
+
+def float32(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The model with float64 inputs, constants and outputs made float32."""
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    del copy.graph.value_info[:]
+    for value in (*copy.graph.input, *copy.graph.output):
+        if value.type.tensor_type.elem_type == onnx.TensorProto.DOUBLE:
+            value.type.tensor_type.elem_type = onnx.TensorProto.FLOAT
+    for tensor in copy.graph.initializer:
+        if tensor.data_type == onnx.TensorProto.DOUBLE:
+            tensor.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(tensor).astype(np.float32), tensor.name))
+    return copy
+
+
+def run_float32(model: onnx.ModelProto, feeds: Mapping[str, Array], outputs: Sequence[str]) -> list[Array]:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads, options.log_severity_level = 1, 3
+    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    narrow = {name: value.astype(np.float32) if value.dtype == np.float64 else value for name, value in feeds.items()}
+    return list(session.run(outputs, narrow))
 
 
 @pytest.fixture(scope="session")
@@ -81,7 +116,7 @@ def check_vjp() -> Callable[..., dict[str, Array]]:
     def check(model: onnx.ModelProto, feeds: Mapping[str, Array], *, wrt: Sequence[str] | None = None,
               output: str = "y", forward: Forward | None = None, rules: Rules | None = None,
               overrides: Rules | None = None, step: float = 1e-6, tolerance: float = 1e-6,
-              directions: int = 3) -> dict[str, Array]:
+              directions: int = 3, runtime: bool = True) -> dict[str, Array]:
         names = list(wrt or feeds)
         if forward is None:
             def forward(given: Mapping[str, Array]) -> Array:
@@ -90,7 +125,8 @@ def check_vjp() -> Callable[..., dict[str, Array]]:
         rng = np.random.default_rng(0)
         y = forward(feeds)
         cotangent = rng.normal(size=y.shape)
-        gradients = gradients_of(model, feeds, cotangent, wrt=names, output=output, rules=rules, overrides=overrides)
+        gradients = gradients_of(model, feeds, cotangent, wrt=names, output=output, rules=rules, overrides=overrides,
+                                 runtime=runtime)
         for name, gradient in gradients.items():
             assert gradient.shape == feeds[name].shape, (name, gradient.shape, feeds[name].shape)
             assert gradient.dtype == feeds[name].dtype

@@ -10,11 +10,13 @@ from harness.onnx.gradient.rules import Rules
 _FAMILIES = (
     "activations",
     "arithmetic",
+    "average_pool",
     "convolution",
     "einsum",
     "elementwise",
     "indexing",
     "matrix",
+    "max_pool",
     "normalization",
     "padding",
     "reductions",
