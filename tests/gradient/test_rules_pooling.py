@@ -11,7 +11,11 @@ DIMS = st.sampled_from(["known", "batch", "unknown"])
 
 @st.composite
 def windows(draw, *, dilated=True, even_pads=True):
-    """(input shape, attributes) of a pooling with 1 or 2 spatial axes; padding is at most half of the kernel."""
+    """(input shape, attributes) of a pooling with 1 or 2 spatial axes; padding is at most half of the kernel.
+
+    With ceil_mode onnx's shape inference may count a window that no runtime has, and a runtime then refuses the
+    cotangent: it is asked where sizes are unknown.
+    """
     rank = draw(st.integers(1, 2))
 
     def ints(low, high):
@@ -35,11 +39,6 @@ def torch_gradient(function, x, cotangent):
     return tensor.grad.numpy()
 
 
-def well_inferred(attributes):
-    """With ceil_mode and gaps between windows, onnx's shape inference counts a window that no runtime has."""
-    return max(attributes["strides"]) <= min(attributes["kernel_shape"])
-
-
 def values(shape, *, ties):
     """With ties: small integers, so that most windows have several maxima."""
     rng = np.random.default_rng(0)
@@ -59,7 +58,7 @@ def test_max_pool(op_model, run_gradients, case, dims, ties, ceil):
 
     cotangent = np.random.default_rng(1).normal(size=function(torch.tensor(x)).shape)
     model = op_model("MaxPool", {"x": x}, dims=dims, ceil_mode=int(ceil), **attributes)
-    gradient = run_gradients(model, {"x": x}, cotangent, runtime=not ceil or well_inferred(attributes))["x"]
+    gradient = run_gradients(model, {"x": x}, cotangent, runtime=not ceil or dims == "unknown")["x"]
     np.testing.assert_allclose(gradient, torch_gradient(function, x, cotangent), rtol=1e-12, atol=1e-12)
 
 
@@ -77,7 +76,7 @@ def test_average_pool(op_model, run_gradients, case, dims, ceil, padded):
     cotangent = np.random.default_rng(1).normal(size=function(torch.tensor(x)).shape)
     model = op_model("AveragePool", {"x": x}, dims=dims, ceil_mode=int(ceil), count_include_pad=int(padded),
                      **attributes)
-    gradient = run_gradients(model, {"x": x}, cotangent, runtime=not ceil or well_inferred(attributes))["x"]
+    gradient = run_gradients(model, {"x": x}, cotangent, runtime=not ceil or dims == "unknown")["x"]
     np.testing.assert_allclose(gradient, torch_gradient(function, x, cotangent), rtol=1e-12, atol=1e-12)
 
 
