@@ -124,3 +124,15 @@ def test_an_empty_window_has_no_slope(op_model, run_gradients, op):
     attributes = {"kernel_shape": [2, 2]} if op == "LpPool" else {}
     gradient = run_gradients(op_model(op, {"x": x}, **attributes), {"x": x}, np.ones((1, 1, 1, 1)))["x"]
     assert not gradient.any()
+
+
+@pytest.mark.parametrize("ties", [False, True])
+@pytest.mark.parametrize(("kernel", "stride", "pad"), [(5, 1, 2), (4, 2, 1), (3, 2, 1), (2, 2, 0), (3, 3, 1)])
+def test_max_pool_of_networks(op_model, run_gradients, kernel, stride, pad, ties):
+    """Kernels on both sides of the size up to which maxima are found by comparison."""
+    x = values((2, 3, 11, 12), ties=ties)
+    cotangent = np.random.default_rng(1).normal(
+        size=torch.nn.functional.max_pool2d(torch.tensor(x), kernel, stride, pad).shape)
+    model = op_model("MaxPool", {"x": x}, kernel_shape=[kernel] * 2, strides=[stride] * 2, pads=[pad] * 4)
+    expected = torch_gradient(lambda each: torch.nn.functional.max_pool2d(each, kernel, stride, pad), x, cotangent)
+    np.testing.assert_allclose(run_gradients(model, {"x": x}, cotangent)["x"], expected, rtol=1e-12, atol=1e-12)
