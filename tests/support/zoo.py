@@ -12,12 +12,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 
+import numpy as np
 import onnx
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from harness.export import quiet
+from harness.onnx.runtime import onnxruntime
 from harness_classification.nets import ResNet, Vgg
 
 SIZE = 64
@@ -31,11 +33,11 @@ class SqueezeExcite(nn.Module):
 
     def __init__(self, channels: int, gate: nn.Module) -> None:
         super().__init__()
-        self.reduce, self.expand = nn.Conv2d(channels, channels // 4, 1), nn.Conv2d(channels // 4, channels, 1)
-        self.gate = gate
+        self.inner = nn.Sequential(nn.Conv2d(channels, channels // 4, 1), nn.ReLU(),
+                                   nn.Conv2d(channels // 4, channels, 1), gate)
 
     def forward(self, x: Tensor) -> Tensor:
-        return x * self.gate(self.expand(F.relu(self.reduce(F.adaptive_avg_pool2d(x, 1)))))
+        return x * self.inner(F.adaptive_avg_pool2d(x, 1))
 
 
 class InvertedResidual(nn.Module):
@@ -76,12 +78,12 @@ class MobileNet(nn.Module):
 class DenseLayer(nn.Module):
     def __init__(self, inputs: int, growth: int) -> None:
         super().__init__()
-        self.norm1, self.conv1 = nn.BatchNorm2d(inputs), nn.Conv2d(inputs, 2 * growth, 1, bias=False)
-        self.norm2, self.conv2 = nn.BatchNorm2d(2 * growth), nn.Conv2d(2 * growth, growth, 3, padding=1, bias=False)
+        self.new = nn.Sequential(
+            nn.BatchNorm2d(inputs), nn.ReLU(), nn.Conv2d(inputs, 2 * growth, 1, bias=False),
+            nn.BatchNorm2d(2 * growth), nn.ReLU(), nn.Conv2d(2 * growth, growth, 3, padding=1, bias=False))
 
     def forward(self, x: Tensor) -> Tensor:
-        new = self.conv2(F.relu(self.norm2(self.conv1(F.relu(self.norm1(x))))))
-        return torch.cat([x, new], 1)
+        return torch.cat([x, self.new(x)], 1)
 
 
 class DenseNet(nn.Module):
@@ -244,6 +246,7 @@ class Zoo:
 
     nets: dict[str, nn.Module] = field(default_factory=dict)
     exports: dict[tuple[str, str], onnx.ModelProto] = field(default_factory=dict)
+    layers: dict[tuple[str, str], str] = field(default_factory=dict)
 
     def net(self, name: str) -> nn.Module:
         """In evaluation mode, float32, the same weights always; its parameters need no gradient."""
@@ -258,9 +261,41 @@ class Zoo:
             self.exports[key] = export(self.net(name), exporter)
         return self.exports[key]
 
+    def layer(self, name: str, exporter: str) -> str:
+        """The tensor of the export that has the values of the network's `layer`, the last one of several."""
+        key = name, exporter
+        if key not in self.layers:
+            self.layers[key] = same_values(self.export(name, exporter), self.net(name), NETS[name].layer)
+        return self.layers[key]
+
+
+def same_values(model: onnx.ModelProto, net: nn.Module, layer: str) -> str:
+    """The last tensor of the graph that equals the output of a module on a random image."""
+    found: list[Tensor] = []
+    hook = net.get_submodule(layer).register_forward_hook(lambda _module, _inputs, output: found.append(output))
+    image = torch.randn(2, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(0))
+    net(image)
+    hook.remove()
+    expected = found[0].numpy()
+    everything = onnx.ModelProto()
+    everything.CopyFrom(model)
+    del everything.graph.output[:]
+    names = [name for node in model.graph.node for name in node.output]
+    everything.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names)
+    values = onnxruntime().InferenceSession(everything.SerializeToString()).run(names, {"image": image.numpy()})
+    same = [name for name, value in zip(names, values, strict=True)
+            if value.shape == expected.shape and np.abs(value - expected).max() <= 1e-4 * np.abs(expected).max()]
+    return same[-1]
+
 
 def randomized(net: nn.Module, salt: str) -> nn.Module:
-    """Weights that depend on the salt alone and keep the scale of activations from layer to layer."""
+    """Weights that depend on the salt alone and keep the scale of activations from layer to layer.
+
+    Activations work out of place, so that hooks on them see what they put out.
+    """
+    for module in net.modules():
+        if hasattr(module, "inplace"):
+            module.inplace = False
     random = torch.Generator().manual_seed(sum(map(ord, salt)))
     for name, parameter in net.named_parameters():
         parameter.requires_grad_(False)
