@@ -10,6 +10,7 @@ import onnx
 from harness.onnx.gradient.context import Context
 from harness.onnx.gradient.errors import GradientError, UnsupportedOp, label
 from harness.onnx.gradient.graph import Graph
+from harness.onnx.gradient.patterns import with_activations
 from harness.onnx.gradient.rules import Rules
 
 
@@ -24,7 +25,7 @@ def append_gradients(graph: Graph, cotangents: Mapping[str, str], wrt: Sequence[
     for names, what in ((cotangents, "output"), (wrt, "wrt")):
         for name in names:
             graph.require(name, what)
-    nodes = graph.nodes
+    nodes = with_activations(graph, {*cotangents, *wrt})
     active = _between(graph, nodes, wrt, cotangents)
     arriving: dict[str, list[str]] = {name: [value] for name, value in cotangents.items()}
     gradients: dict[str, str] = {}
