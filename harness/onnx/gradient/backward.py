@@ -47,7 +47,7 @@ def _between(graph: Graph, nodes: Sequence[onnx.NodeProto], wrt: Iterable[str],
     dependent = set(sources)
     for node in nodes:
         if any(name in dependent for name in node.input):
-            dependent.update(name for name in node.output if name and _differentiable(graph, name))
+            dependent.update(name for name in node.output if name and differentiable(graph, name))
     active: dict[int, tuple[bool, ...]] = {}
     useful = {name for name in cotangents if name in dependent}
     for node in reversed(nodes):
@@ -58,7 +58,7 @@ def _between(graph: Graph, nodes: Sequence[onnx.NodeProto], wrt: Iterable[str],
     return active
 
 
-def _differentiable(graph: Graph, name: str) -> bool:
+def differentiable(graph: Graph, name: str) -> bool:
     """Integers and booleans carry no gradient: shapes, indices, masks."""
     dtype = graph.dtype(name)
     return dtype is None or not (np.issubdtype(dtype, np.integer) or dtype in (np.bool_, np.object_))
