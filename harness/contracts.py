@@ -274,6 +274,12 @@ class ModelHandle(Protocol):
     def predict(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
         """(N, ...) float32 inputs -> (N, K) scores; of a classifier, its logits."""
 
+    def probabilities(self, scores: NDArray[Any]) -> NDArray[np.float64]:
+        """(N, K) scores of a classifier -> probabilities; scores of other tasks stay as they are.
+
+        The softmax over the classes; the sigmoid of each where the original graph ends with one, or has a single score.
+        """
+
     def activations(self, inputs: NDArray[np.float32], layer: str | None = None) -> NDArray[np.float32]:
         """(N, ...) float32 inputs -> (N, C, h, w) of a tensor of the graph, by default of `layer`."""
 
@@ -316,10 +322,33 @@ class Group(Protocol):
         """The results to report when the group could not be executed to its end."""
 
 
-class Reporter(Protocol):
-    """Turns results into files."""
+@dataclass(frozen=True, slots=True)
+class FinishedRun:
+    """What a reporter reads; a single argument, so that fields can be added. directory: with the raw data, or None."""
 
-    def render(self, results: Results) -> Mapping[str, str | bytes]:
+    results: Results
+    directory: Path | None = None
+
+    def table(self, cell: CellResult, name: str) -> Table | None:
+        """Raw data of a cell by its name in `files`, e.g. "samples" or "rows.pck"; None where it is not there."""
+        from harness.table import Table
+
+        path = self.path(cell, name)
+        return Table.load(path) if path is not None else None
+
+    def path(self, cell: CellResult, name: str) -> Path | None:
+        """A file or folder of a cell by its name in `files`; None where it is not there, or not inside the run."""
+        if self.directory is None or name not in cell.files:
+            return None
+        path = self.directory / cell.files[name]
+        inside = path.resolve().is_relative_to(self.directory.resolve())
+        return path if inside and path.exists() else None
+
+
+class Reporter(Protocol):
+    """Turns a finished run into files."""
+
+    def render(self, run: FinishedRun) -> Mapping[str, str | bytes]:
         """File name -> content."""
 
 

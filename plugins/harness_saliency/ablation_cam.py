@@ -51,7 +51,7 @@ class AblationCam:
         return np.maximum(np.tensordot(drops, channels[0].astype(np.float64), 1), 0).astype(np.float32)
 
     def _drops(self, whole: Floats, ablated: Floats, model: ModelHandle, class_: int) -> NDArray[np.float64]:
-        before, after = (scores_as(self.params.score, scores, model.card)[:, class_] for scores in (whole, ablated))
+        before, after = (scores_as(self.params.score, scores, model)[:, class_] for scores in (whole, ablated))
         return np.asarray((before - after) / max(abs(before[0]), np.finfo(np.float64).tiny))
 
 
