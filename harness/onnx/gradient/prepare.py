@@ -23,10 +23,12 @@ def prepare(model: onnx.ModelProto, *, keep: Sequence[str] = (), fold_batch_norm
             rules: Rules | None = None) -> onnx.ModelProto:
     """A simplified copy at opset 18 or newer, see `simplify`.
 
-    Operators without a rule that ONNX defines by others, e.g. Attention, are replaced by their definitions. rules: by
-    default those of this package. keep: inner tensors that have to stay, e.g. those to differentiate by. fold_batch_norm: merge BatchNormalization
-    into the convolution before it, unless its output is to be kept; those weights are not the file's any more.
-    Raises GradientError when onnx can not convert the graph to a newer opset, ModelFileError as `simplify`.
+    Operators without a rule that ONNX defines by others, e.g. Attention, are replaced by their definitions.
+
+    rules: by default those of this package. keep: inner tensors that have to stay, e.g. those to differentiate by.
+    fold_batch_norm: merge BatchNormalization into the convolution before it, unless its output is to be kept; those
+    weights are not the file's any more. Raises GradientError when onnx can not convert the graph to a newer opset,
+    ModelFileError as `simplify`.
     """
     if model.functions:
         model = inliner.inline_local_functions(model)
