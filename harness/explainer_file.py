@@ -52,8 +52,8 @@ def export_explainer(path: Path, subject: Subject, method: Method, explained: Se
 
 def _facts(subject: Subject, method: Method) -> dict[str, Any]:
     layer = subject.handle.__dict__.get("layer", subject.card.cam_layer)
-    return {"method": method.name, "provider": str(method.spec.provider), "params": method.params.model_dump(mode="json"),
-            "conventions": list(method.spec.conventions), "layer": layer, "task": subject.card.task,
+    return {"method": method.name, "provider": str(method.spec.provider), "conventions": list(method.spec.conventions),
+            "params": method.params.model_dump(mode="json"), "layer": layer, "task": subject.card.task,
             "labels": subject.card.labels, "input": subject.card.input.model_dump(mode="json", exclude_none=True)}
 
 
@@ -61,7 +61,8 @@ def _feeds(model: onnx.ModelProto, generator: GraphExplainer, row: Explained) ->
     from harness.stats import stable_seed
 
     inputs, seeds = row.photograph.inputs, [stable_seed(0, row.photograph.path.stem)]
-    return {model.graph.input[0].name: inputs, "class": np.array([row.index]), **generator.generator.feeds(inputs, seeds)}
+    further = generator.generator.feeds(inputs, seeds)
+    return {model.graph.input[0].name: inputs, "class": np.array([row.index]), **further}
 
 
 def _compare(path: Path, found: NDArray[Any], expected: NDArray[Any]) -> None:

@@ -36,31 +36,32 @@ class Shown(NamedTuple):
     constant: bool
 
 
-def shown(map_: NDArray[Any]) -> Shown:
-    """What is displayed of a raw map; values that are not finite count as missing."""
+def shown(map_: NDArray[Any], *, signed: bool = False) -> Shown:
+    """What is displayed of a raw map; values that are not finite count as missing.
+
+    signed: with two colors whatever its signs, so that it can be compared with maps that need them.
+    """
     values = np.where(np.isfinite(map_), map_, np.nan).astype(np.float64)
     finite = values[np.isfinite(values)]
     low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
     if high - low <= _FLAT * max(abs(low), abs(high)):
         return Shown(np.where(np.isnan(values), np.nan, 0).astype(np.float32), signed=False, constant=True)
-    if low < 0 < high and min(-low, high) >= _TWO_SIGNS * max(-low, high):
+    # Where all evidence is against, the strongest is the lowest.
+    if signed or high <= 0 or min(-low, high) >= _TWO_SIGNS * max(-low, high):
         limit = _top(np.abs(finite))
         return Shown(np.clip(values / limit, -1, 1).astype(np.float32), signed=True, constant=False)
-    if high <= 0:  # all evidence is against: the strongest is the lowest
-        limit = _top(-finite)
-        return Shown(np.clip(values / limit, -1, 0).astype(np.float32), signed=True, constant=False)
     base = max(low, 0.0)
     return Shown(np.clip((values - base) / (_top(finite) - base), 0, 1).astype(np.float32), signed=False,
                  constant=False)
 
 
-def overlay(photograph: Pixels, map_: NDArray[Any]) -> Pixels:
+def overlay(photograph: Pixels, map_: NDArray[Any], *, signed: bool = False) -> Pixels:
     """(H, W, C) uint8 photograph, (H, W) raw map -> (H, W, 3) uint8; where the map is NaN the photograph is dimmed."""
-    display = shown(map_)
+    display = shown(map_, signed=signed)
     gray = np.asarray(Image.fromarray(rgb_pixels(photograph)).convert("L"), np.float32)[:, :, None] / 255
     strength = np.abs(np.nan_to_num(display.values))[:, :, None]
     base = 0.28 + 0.62 * gray  # neither black nor white, so that every color stands out
-    colors = heat(display.values).astype(np.float32) / 255
+    colors = heat(display.values, signed=display.signed).astype(np.float32) / 255
     if display.signed:
         alpha = 0.85 * strength**0.6
     else:
@@ -70,10 +71,9 @@ def overlay(photograph: Pixels, map_: NDArray[Any]) -> Pixels:
     return np.asarray(np.clip((base * (1 - alpha) + colors * alpha) * 255 + 0.5, 0, 255), np.uint8)
 
 
-def heat(values: NDArray[Any]) -> Pixels:
-    """(...) values in [0, 1], or below 0 what speaks against -> (..., 3) uint8; NaN is black."""
+def heat(values: NDArray[Any], *, signed: bool = False) -> Pixels:
+    """(...) values in [0, 1], or in [-1, 1] where `signed` -> (..., 3) uint8; NaN is black."""
     index = np.rint(np.clip(np.abs(np.nan_to_num(values)), 0, 1) * 255).astype(int)
-    signed = bool((values < 0).any())
     colors = np.where((values < 0)[..., None], ramp("against")[index], ramp("for" if signed else "heat")[index])
     return np.where(np.isnan(values)[..., None], 0, colors).astype(np.uint8)
 

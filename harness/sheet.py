@@ -7,7 +7,6 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from harness.overlay import Pixels, heat
@@ -68,18 +67,17 @@ def _paste_row(sheet: Image.Image, draw: ImageDraw.ImageDraw, top: int, row: Row
 def _legend(sheet: Image.Image, draw: ImageDraw.ImageDraw, top: int, footer: str, signed: bool) -> None:
     """Each map in its own scale: the ends have no numbers."""
     left = _MARGIN
-    bars = [("low", np.linspace(0, 1, _LEGEND[0]), "high")]
-    if signed:
-        bars.append(("against the class", np.linspace(-1, 1, _LEGEND[0]), "for it"))
-    for before, values, after in bars:
+    bars = [("low", 0, "high")] + [("against the class", -1, "for it")] * signed
+    for before, low, after in bars:
         left = _write(draw, left, top, before, pale=True) + 6
-        sheet.paste(_bar(values), (left, top + 4))
+        sheet.paste(_bar(low), (left, top + 4))
         left = _write(draw, left + _LEGEND[0] + 6, top, after, pale=True) + 28
     _write(draw, left, top, footer, pale=True, room=sheet.width - left - _MARGIN)
 
 
-def _bar(values: NDArray[Any]) -> Image.Image:
-    return Image.fromarray(np.repeat(heat(values)[None], _LEGEND[1], axis=0))
+def _bar(low: int) -> Image.Image:
+    colors = heat(np.linspace(low, 1, _LEGEND[0]), signed=low < 0)
+    return Image.fromarray(np.repeat(colors[None], _LEGEND[1], axis=0))
 
 
 def _left(column: int) -> int:

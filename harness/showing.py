@@ -80,9 +80,10 @@ def save_picture(path: Path, subject: Subject, explained: Sequence[Explained], m
         (row,) = explained
         picture = overlay(row.photograph.pixels, map_to_native(row.maps[0], row.photograph.fit))
     else:
-        signed = any(shown(map_).signed for row in explained for map_ in row.maps)
+        # One choice of colors for all maps of a method.
+        signed = [any(shown(row.maps[number]).signed for row in explained) for number in range(len(methods))]
         footer = f"{subject.path.name}; each map in its own scale"
-        picture = contact_sheet(methods, [_row(subject, row) for row in explained], footer, signed=signed)
+        picture = contact_sheet(methods, [_row(subject, row, signed) for row in explained], footer, signed=any(signed))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(picture).save(path)
@@ -128,11 +129,12 @@ def layers(subject: Subject) -> tuple[list[Layer], str]:
     return spatial_layers(fixed, SCORES)[::-1], default
 
 
-def _row(subject: Subject, row: Explained) -> Row:
+def _row(subject: Subject, row: Explained, signed: Sequence[bool]) -> Row:
     photograph = row.photograph
     size = fitted_size(*photograph.pixels.shape[:2])
     small = np.asarray(Image.fromarray(photograph.pixels).resize((size[1], size[0]), Image.Resampling.LANCZOS))
-    overlays: list[Pixels] = [overlay(small, map_to_native(map_, photograph.fit, size)) for map_ in row.maps]
+    overlays: list[Pixels] = [overlay(small, map_to_native(map_, photograph.fit, size), signed=each)
+                              for map_, each in zip(row.maps, signed, strict=True)]
     lines = [subject.class_name(row.index), f"{_measure(subject)} {photograph.shares[row.index]:.3f}",
              photograph.path.name]
     return Row(small, lines, overlays, ["constant map" if shown(map_).constant else "" for map_ in row.maps])

@@ -6,9 +6,9 @@
 
 The folder holds the pictures and `index.json`, a list of {"id", "file", "size", "target", "prediction", "scores"}; size
 is the native [height, width], and all coordinates are native pixels. Masks are pictures of the thumbnail's size. A
-detector's boxes are also drawn, into the file "drawn". Scores are the metrics' numbers of this sample alone. With a map,
-"overlay" is the file with the map over the picture (harness.overlay), and "saliency" says {"class", "label", "range"}:
-what it explains, and its least and largest raw value.
+detector's boxes are also drawn, into the file "drawn". Scores are the metrics' numbers of this sample alone. With a
+map, "overlay" is the file with the map over the picture (harness.overlay), and "saliency" says {"class", "label",
+"range"}: what it explains, and its least and largest raw value.
 """
 
 from __future__ import annotations

@@ -45,7 +45,7 @@ def test_colors_keep_their_order_for_other_eyes(deficiency):
 
 
 def test_evidence_for_and_against_has_two_colors():
-    colors = heat(np.array([-1.0, 0.0, 1.0, np.nan]))
+    colors = heat(np.array([-1.0, 0.0, 1.0, np.nan]), signed=True)
     np.testing.assert_array_equal(colors, [ramp("against")[-1], ramp("for")[0], ramp("for")[-1], [0, 0, 0]])
     np.testing.assert_array_equal(heat(np.array([0.0, 1.0])), ramp("heat")[[0, -1]])
 
@@ -61,6 +61,9 @@ def test_a_map_is_shown_relative_to_itself():
     assert both.signed
     assert both.values.max() == 1
     assert both.values.min() == pytest.approx(-0.5, abs=0.02)
+    forced = shown(map_, signed=True)
+    assert forced.signed
+    assert forced.values.min() > 0.55
     against = shown(np.linspace(-2, -1, 400).reshape(20, 20))
     assert against.signed
     assert against.values.argmin() == 0
@@ -125,6 +128,7 @@ def test_a_sheet_has_a_row_for_each_photograph_and_a_column_for_each_method():
     assert (plain != sheet).any()
 
 
-@pytest.mark.parametrize(("native", "expected"), [((300, 600), (112, 224)), ((20, 10), (224, 112)), ((1, 999), (1, 224))])
+@pytest.mark.parametrize(("native", "expected"), [
+    ((300, 600), (112, 224)), ((20, 10), (224, 112)), ((1, 999), (1, 224))])
 def test_pictures_fill_their_cell(native, expected):
     assert fitted_size(*native) == expected
