@@ -17,6 +17,8 @@ Floats = NDArray[np.float32]
 Pixels = NDArray[np.uint8]
 
 _QUANTILE = 0.99
+_SPARSE = 0.02
+"""Of the maximum: with a smaller quantile nearly all of the map is empty, and its maximum is used."""
 _TWO_SIGNS = 0.05
 """A map whose weaker sign reaches this share of the stronger one is shown with two colors."""
 _FLAT = 1e-6
@@ -103,7 +105,7 @@ def _srgb(lab: NDArray[np.float64]) -> Pixels:
 def _top(values: NDArray[np.float64]) -> float:
     """The quantile that counts as the maximum; the maximum itself where nearly all values are at the bottom."""
     high, top = float(values.max()), float(np.quantile(values, _QUANTILE))
-    return top if top > 0.2 * high else high
+    return top if top > _SPARSE * high else high
 
 
 def rgb_pixels(photograph: Pixels) -> Pixels:

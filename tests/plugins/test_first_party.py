@@ -2,17 +2,23 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from harness.card import InputSpec, ModelCard
-from harness.contracts import FinishedRun, Samples
+from harness.contracts import FinishedRun, ModelFile, Samples
 from harness.discovery import Disabled
+from harness.errors import DataError
+from harness.explaining import generator_of
 from harness.geometry import Size, place
+from harness.handle import open_handle
 from harness.host import Host, HostConfig
 from harness.masks import pack_masks
+from harness.onnx.models import load_card
+from harness.onnx.session import open_session
 from harness.results import CellResult, LatencyResult, MetricResult, Results
 from harness.specs import (
     BackendSpec,
@@ -33,6 +39,7 @@ from harness.testing.conformance import (
     check_executor,
     check_metric,
     check_reporter,
+    check_saliency,
     check_scenario,
     check_spec,
     create,
@@ -217,6 +224,37 @@ SAMPLES = {"classification": classification_samples, "keypoints": keypoint_sampl
 def test_metrics(spec):
     for task in spec.tasks:
         check_metric(spec, create(spec), SAMPLES[task]())
+
+
+FEW_PASSES = {"rise": {"masks": 24}, "kernel-shap": {"grid": (2, 3), "samples": 40}, "occlusion": {"window": 48}}
+
+
+@pytest.fixture(scope="module")
+def explained_model():
+    """The shipped classifier, two images and their classes."""
+    path = Path(__file__).parents[2] / "exports" / "cam-cnn" / "model.fp32.onnx"
+    card = load_card(ModelFile(path))
+    handle, _ = open_handle(card, path, open_session, lambda _: None)
+    inputs = np.random.default_rng(0).normal(size=(2, 3, *card.input.size)).astype(np.float32)
+    yield handle, inputs, np.array([4, 1])
+    handle.close()
+
+
+@pytest.mark.parametrize("spec", [each for each in declared(SaliencySpec) if not each.values[0].stored])
+def test_saliency(spec, explained_model):
+    generator = generator_of(spec, spec.params(**FEW_PASSES.get(spec.name, {})))
+    check_saliency(spec, generator, *explained_model)
+
+
+def test_stored_maps(tmp_path):
+    (spec,) = (each.values[0] for each in declared(SaliencySpec) if each.values[0].stored)
+    np.save(tmp_path / "a.npy", np.eye(8, dtype=np.float32))
+    stored = create(spec, path=tmp_path / "{id}.npy")
+    fit = place(Size(30, 40), InputSpec(size=(8, 8)))
+    np.testing.assert_array_equal(stored.maps(["a"], [fit]), np.eye(8, dtype=np.float32)[None])
+    with pytest.raises(DataError, match='no map for sample "b"'):
+        stored.maps(["b"], [fit])
+    assert stored.fingerprint() != create(spec, path=tmp_path / "x" / "{id}.npy").fingerprint()
 
 
 @pytest.mark.parametrize("spec", declared(ScenarioSpec))
