@@ -12,6 +12,9 @@ from harness.contracts import (
     Curve,
     Dataset,
     Executor,
+    Explain,
+    FinishedRun,
+    GraphGenerator,
     Group,
     InferenceSession,
     Metric,
@@ -45,7 +48,7 @@ from harness.errors import (
 )
 from harness.hookspecs import hookimpl
 from harness.params import Params, SuitePath
-from harness.results import CellResult, Results
+from harness.results import CellResult, MetricResult, Results
 from harness.specs import (
     API_VERSION,
     BackendSpec,
@@ -74,8 +77,10 @@ if TYPE_CHECKING:
     from harness.geometry import Fit
     from harness.masks import unpack_mask
     from harness.measure import closed_loop
+    from harness.onnx.layers import last_spatial_activation
     from harness.onnx.models import read_labels
     from harness.onnx.providers import provider_problem, provider_versions
+    from harness.onnx.scores import with_output
     from harness.onnx.session import open_session
     from harness.suppression import decode_ssd
     from harness.table import Ragged, Table
@@ -86,11 +91,13 @@ _LAZY = {
     "Table": "harness.table",
     "closed_loop": "harness.measure",
     "decode_ssd": "harness.suppression",
+    "last_spatial_activation": "harness.onnx.layers",
     "open_session": "harness.onnx.session",
     "provider_problem": "harness.onnx.providers",
     "provider_versions": "harness.onnx.providers",
     "read_labels": "harness.onnx.models",
     "unpack_mask": "harness.masks",
+    "with_output": "harness.onnx.scores",
 }
 """Names whose modules need numpy, Pillow or onnxruntime: imported when a plugin first asks for them."""
 
@@ -120,10 +127,13 @@ __all__ = [
     "DetectionTarget",
     "Executor",
     "ExecutorSpec",
+    "Explain",
     "Finish",
+    "FinishedRun",
     "Fit",
     "GeneratedDataset",
     "GradientRuleSpec",
+    "GraphGenerator",
     "Group",
     "HandledError",
     "IndexedDataset",
@@ -131,6 +141,7 @@ __all__ = [
     "InputSpec",
     "KeypointsTarget",
     "Metric",
+    "MetricResult",
     "MetricSpec",
     "MissingDependency",
     "ModelCard",
@@ -176,10 +187,12 @@ __all__ = [
     "evenly",
     "files_fingerprint",
     "hookimpl",
+    "last_spatial_activation",
     "one_of",
     "open_session",
     "provider_problem",
     "provider_versions",
     "read_labels",
     "unpack_mask",
+    "with_output",
 ]
