@@ -49,7 +49,7 @@ def saliency_maps() -> dict[str, np.ndarray]:
     return {name: values.astype(np.float32) for name, values in maps.items()}
 
 
-# --- warping error -----------------------------------------------------------------------------------------------------
+# --- warping error
 
 
 def test_the_warping_error_takes_10_ms_more(capsys: pytest.CaptureFixture[str]) -> None:
@@ -77,7 +77,7 @@ def test_the_warping_error_takes_10_ms_more(capsys: pytest.CaptureFixture[str]) 
     assert max(medians.values()) <= 10
 
 
-# --- ROAD --------------------------------------------------------------------------------------------------------------
+# --- ROAD
 
 
 def peer_imputer() -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
@@ -139,7 +139,7 @@ def test_road_imputes_5_times_faster_than_pytorch_grad_cam(name: str, capsys: py
     assert statistics.median(ratios) >= 5
 
 
-# --- insertion and deletion --------------------------------------------------------------------------------------------
+# --- insertion and deletion
 
 
 def networks() -> list[object]:
