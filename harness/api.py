@@ -13,6 +13,7 @@ from harness.contracts import (
     Dataset,
     Executor,
     Explain,
+    FinishedRun,
     GraphGenerator,
     Group,
     InferenceSession,
@@ -47,7 +48,7 @@ from harness.errors import (
 )
 from harness.hookspecs import hookimpl
 from harness.params import Params, SuitePath
-from harness.results import CellResult, Results
+from harness.results import CellResult, MetricResult, Results
 from harness.specs import (
     API_VERSION,
     BackendSpec,
@@ -130,6 +131,7 @@ __all__ = [
     "ExecutorSpec",
     "Explain",
     "Finish",
+    "FinishedRun",
     "Fit",
     "GeneratedDataset",
     "GradientRuleSpec",
@@ -141,6 +143,7 @@ __all__ = [
     "InputSpec",
     "KeypointsTarget",
     "Metric",
+    "MetricResult",
     "MetricSpec",
     "MissingDependency",
     "ModelCard",

@@ -21,7 +21,7 @@ def compiled(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def inlined(function: Callable[P, R]) -> Callable[P, R]:
-    """The same for a part of an inner loop, which becomes a part of its callers: a call passes arrays by many fields."""
+    """The same for a part of an inner loop, which becomes part of its callers: calls pass arrays field by field."""
     return _compiled(function, forceinline=True)
 
 

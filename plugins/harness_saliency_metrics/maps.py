@@ -24,7 +24,7 @@ def normalized(raw: Map, how: Normalization) -> Map | None:
         return np.asarray(raw, np.float32)
     if how == "max":
         return np.asarray(np.maximum(raw, 0) / np.float32(high), np.float32)
-    if high - low > np.finfo(np.float32).max:  # the difference would overflow
+    if high - low > float(np.finfo(np.float32).max):  # the difference would overflow
         raw, low, high = raw / np.float32(2), low / 2, high / 2
     shifted = raw - np.float32(low)
     return np.asarray(shifted / shifted.max(), np.float32)

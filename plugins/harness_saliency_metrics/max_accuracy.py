@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,24 +38,23 @@ class MaxAccuracy(RegionRows):
 
     def summarize(self, rows: Table) -> Summary:
         judged = Judged.of(rows, self.kind)
-        ious = judged.values if len(judged.values) else np.full((0, len(self.worst)), np.nan)
-        hits = {iou: (ious >= iou).mean(axis=0) if len(ious) else None for iou in self.ious}
+        ious = judged.values if len(judged.values) else None
+        hits = {iou: None if ious is None else (ious >= iou).mean(axis=0) for iou in self.ious}
         best = {iou: None if share is None else float(share.max()) for iou, share in hits.items()}
         values = [value for value in best.values() if value is not None]
-        scalars = {"": self._scalar(float(np.mean(values)) if values else None, judged, proportion=len(best) == 1)}
+        single = len(best) == 1
+        scalars = {"": self._scalar(float(np.mean(values)) if values else None, judged, proportion=single)}
         for iou, share in hits.items():
-            scalars[f"@{iou:g}"] = self._scalar(best[iou], judged, proportion=True)
+            scalars[f"@{iou:g}"] = self._scalar(best[iou], judged, proportion=True, detail=single)
             if not self.per_image:
                 at = None if share is None else float(GRID[share.argmax()])
-                scalars[f".threshold@{iou:g}"] = self._scalar(at, judged, unit="of the maximum")
-        mean = ious.mean(axis=0) if len(ious) else None
+                scalars[f".threshold@{iou:g}"] = self._scalar(at, judged, unit="of the maximum", detail=True)
+        mean = None if ious is None else ious.mean(axis=0)
         scalars[".mean-iou"] = self._scalar(None if mean is None else float(mean.max()), judged)
         return Summary({**scalars, ".left-out": left_out(judged)}, self._curves(hits, mean))
 
-    def _scalar(self, value: float | None, judged: Judged, *, proportion: bool = False,
-                unit: str = "fraction") -> Scalar:
-        return Scalar(value=value, n=len(judged.values), n_invalid=judged.invalid, convention=self.convention,
-                      proportion=proportion, unit=unit, detail=unit != "fraction")
+    def _scalar(self, value: float | None, judged: Judged, **more: Any) -> Scalar:
+        return Scalar(value=value, n=len(judged.values), n_invalid=judged.invalid, convention=self.convention, **more)
 
     def _curves(self, hits: Mapping[float, Floats | None], mean: Floats | None) -> dict[str, Curve]:
         if mean is None or self.per_image:

@@ -48,7 +48,9 @@ class Ranking:
 
     @classmethod
     def of(cls, values: NDArray[np.float32]) -> Ranking:
-        """values: (h, w) finite float32."""
+        """values: (h, w) finite float32. Raises ValueError for a side of more than 65,535 pixels."""
+        if max(values.shape) > np.iinfo(np.uint16).max:
+            raise ValueError(f"a map of {values.shape[0]} x {values.shape[1]}: at most 65535 pixels on each side")
         flat = np.ascontiguousarray(values, np.float32).ravel()
         order, counts = rank(flat)
         return cls((values.shape[0], values.shape[1]), order, flat[order[counts - 1]], counts)

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from harness.card import InputSpec, ModelCard
-from harness.contracts import Samples
+from harness.contracts import FinishedRun, Samples
 from harness.discovery import Disabled
 from harness.geometry import Size, place
 from harness.host import Host, HostConfig
@@ -49,7 +49,8 @@ def test_all_plugins_load_without_complaint():
     assert HOST.failures == []
     assert [record.warnings for record in HOST.plugins if record.warnings] == []
     assert HOST.duplicates() == []
-    expected = {"keypoints", "classification", "detection", "segmentation", "onnx", "runtime", "reports"}
+    expected = {"keypoints", "classification", "detection", "segmentation", "saliency-metrics", "onnx", "runtime",
+                "reports"}
     assert expected <= {record.name for record in HOST.plugins}
 
 
@@ -152,12 +153,24 @@ def test_datasets(spec, tmp_path):
 
 
 def classification_samples():
+    """With maps of 8 x 8; one says nothing, one image has nothing to be found."""
     rng = np.random.default_rng(0)
     labels = ["cat", "dog", "bird", "fish", "newt", "toad"]
     card = ModelCard(task="classification", input=InputSpec(size=(8, 8)), labels=labels)
-    targets = [ClassificationTarget(label=labels[index]) for index in rng.integers(0, 6, 12)]
+    targets = []
+    for index, label in enumerate(rng.integers(0, 6, 12)):
+        mask = np.zeros((16, 12), bool)
+        mask[2:9, index % 5 : 10] = index != 4
+        boxes = np.array([[index % 5, 2, 10, 9]], np.float32)[: int(index != 4)]
+        ignore = rng.random((16, 12)) < 0.1
+        targets.append(ClassificationTarget(label=labels[label], boxes=boxes, mask=mask, ignore=ignore))
     logits = rng.normal(size=(12, 6)).astype(np.float32)
-    return Samples(ids=[f"c{i}" for i in range(12)], targets=targets, predictions=Table({"logits": logits}), card=card)
+    maps = rng.random((12, 8, 8), np.float32)
+    maps[5] = np.nan
+    mixing = rng.normal(size=(3, 6)).astype(np.float32)
+    return Samples(ids=[f"c{i}" for i in range(12)], targets=targets, predictions=Table({"logits": logits}), card=card,
+                   inputs=rng.random((12, 3, 8, 8), np.float32), fits=[place(Size(16, 12), card.input)] * 12,
+                   saliency=maps, classes=rng.integers(0, 6, 12), predict=lambda x: x.mean(axis=(2, 3)) @ mixing)
 
 
 def keypoint_samples():
@@ -243,7 +256,7 @@ def finished_run():
         CellResult(key="latency/m/fp32/cuda/single-stream-b1-t2", kind="latency", status="skipped",
                    reason='no GPU, "none"\nat all', **common),
     ]
-    return Results(suite={"suite": {"name": "s"}}, environment={}, plugins=[], cells=cells)
+    return FinishedRun(Results(suite={"suite": {"name": "s"}}, environment={}, plugins=[], cells=cells))
 
 
 @pytest.mark.parametrize("spec", declared(ReporterSpec))
