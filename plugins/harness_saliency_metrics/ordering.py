@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import convolve1d, gaussian_filter1d
 
 from harness.api import Samples
+from harness_saliency_metrics.compiled import compiled
 from harness_saliency_metrics.maps import Map, normalized
 from harness_saliency_metrics.probabilities import Explained, chunk, explained, original, predicted_stream
 
@@ -101,10 +102,19 @@ def _counts(size: tuple[int, ...], steps: int | None) -> NDArray[np.int64]:
 def _exchanged(given: Explained, start: Floats, end: Floats, order: NDArray[np.int64],
                counts: NDArray[np.int64]) -> Iterator[Floats]:
     """The start image with its first n pixels by order from the end image, for each n of `counts`, in batches."""
-    rank = np.empty(len(order), np.int64)
-    rank[order] = np.arange(len(order))
-    rank = given.planes(rank.reshape(given.maps.shape[1:]))
+    rank = np.empty(len(order), np.int32)
+    rank[order] = np.arange(len(order), dtype=np.int32)
+    ranks = np.broadcast_to(given.planes(rank.reshape(given.maps.shape[1:])), start.shape).reshape(-1)
     step = chunk(start)
     for first in range(0, len(counts), step):
-        few = counts[first:first + step]
-        yield np.where(rank < few.reshape(-1, 1, 1, 1), end, start)
+        few = counts[first:first + step].astype(np.int32)
+        images = np.empty((len(few), start.size), np.float32)
+        _exchange(images, ranks, few, start.reshape(-1), end.reshape(-1))
+        yield images.reshape(len(few), *start.shape)
+
+
+@compiled
+def _exchange(images: Floats, ranks: NDArray[np.int32], counts: NDArray[np.int32], start: Floats, end: Floats) -> None:
+    for index in range(len(counts)):
+        for at in range(len(ranks)):
+            images[index, at] = end[at] if ranks[at] < counts[index] else start[at]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,16 +60,16 @@ def warped_truth(found: Found, params: WarpingErrorParams) -> Warp | None:
 
     Of a reverse warp the target is binary, all of it equally far from the threshold.
     """
-    level = level_of(found.case, params)
-    if level < 0:
+    prediction = found.samples.once(f"harness_saliency_metrics.prediction.{found.index}.{params.binarization}",
+                                    lambda: _predicted(found.case, params))
+    if prediction is None:
         return None
-    mask = largest_component(found.case.ranking.level_set(level))
-    inside = found.region.inside
+    inside, mask = found.region.inside, prediction.mask
     if found.region.ignore is not None:
         mask = np.where(found.region.ignore, inside, mask)
     if params.convention == "reverse":
         return warp(mask, inside, None, params.max_distance)
-    return warp(inside, mask, _distance(found.case, level, params), params.max_distance)
+    return warp(inside, mask, prediction.distance, params.max_distance)
 
 
 def largest_component(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -79,8 +80,18 @@ def largest_component(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return np.asarray(labels == sizes.argmax(), np.bool_)
 
 
-def _distance(case: Case, level: int, params: WarpingErrorParams) -> NDArray[np.float64]:
-    """Of each pixel of the normalized map to the threshold."""
+class _Prediction(NamedTuple):
+    """What a map says. mask: (h, w) bool; distance: (h, w) float64 of each pixel to the threshold."""
+
+    mask: NDArray[np.bool_]
+    distance: NDArray[np.float64]
+
+
+def _predicted(case: Case, params: WarpingErrorParams) -> _Prediction | None:
+    """None for an empty level set. Distances are those of the normalized map."""
+    level = level_of(case, params)
+    if level < 0:
+        return None
     scaled = case.normalized(params.normalize)
     if scaled is None:
         raise ValueError("an invalid map has no threshold")
@@ -90,7 +101,7 @@ def _distance(case: Case, level: int, params: WarpingErrorParams) -> NDArray[np.
     else:
         threshold = (float(case.level_values(params.normalize)[level]) if params.threshold == "area"
                      else float(params.threshold))
-    return np.abs(exact - threshold)
+    return _Prediction(largest_component(case.ranking.level_set(level)), np.abs(exact - threshold))
 
 
 def _errors(scalar: Scalar, value: float | None, count: int) -> Scalar:

@@ -155,7 +155,7 @@ def test_sparseness_is_of_magnitudes(lab):
     np.testing.assert_allclose(first, [gini(np.abs(each)) for each in maps.astype(np.float64)])
 
 
-# --- parameter randomization ------------------------------------------------------------------------------------------
+# --- parameter randomization
 
 
 def three_layers():
