@@ -13,16 +13,16 @@ from typing import Any
 
 import numpy as np
 import onnx
-from onnx import TensorProto
+from onnx import TensorProto, helper
 
 from harness.card import ModelCard
 from harness.errors import ModelFileError
-from harness.onnx.gradient import Graph, Modifier, Rules, append_gradients, modifier_rules, standard_rules
+from harness.onnx.compose import compose, inputs_of
+from harness.onnx.gradient import Graph, Modifier, Rules, append_gradients, modifier_rules, prepare, standard_rules
 from harness.onnx.gradient.cotangents import one_hot
 from harness.onnx.interface import shape_text
 from harness.onnx.layers import last_spatial_activation
 from harness.onnx.scores import SCORES
-from harness.onnx.simplify import simplify
 
 CLASS = "class"
 SALIENCY = "saliency"
@@ -39,7 +39,7 @@ class ExplainerDraft:
     def __init__(self, model: onnx.ModelProto, card: ModelCard, *, needs_layer: bool = False) -> None:
         self.card = card
         wanted = (card.cam_layer or last_spatial_activation(model, SCORES)) if needs_layer else None
-        self.graph = Graph(simplify(model, keep=[wanted] if wanted else []), prefix=SALIENCY)
+        self.graph = Graph(prepare(model, keep=[wanted] if wanted else []), prefix=SALIENCY)
         self.image = self.graph.inputs[0]
         self._require_maps(self.image, "the image input")
         self._layer = wanted
@@ -81,7 +81,8 @@ class ExplainerDraft:
         """Name of the input (N,) int64."""
         return self.graph.add_input(CLASS, np.int64, (self.batch,))
 
-    def gradients(self, wrt: Sequence[str], *, modifier: Modifier = "gradient", rules: Rules | None = None) -> list[str]:
+    def gradients(self, wrt: Sequence[str], *, modifier: Modifier = "gradient",
+                  rules: Rules | None = None) -> list[str]:
         """Names of the gradients of scores[n, class[n]] by some tensors, each of its tensor's shape.
 
         modifier: how activations are passed (harness.onnx.gradient.modifiers); rules: over those of the operators.
@@ -116,6 +117,22 @@ class ExplainerDraft:
             shape = self.graph.shape(name)
             raise ModelFileError(f"{what} {name!r} has shape {'unknown' if shape is None else shape_text(shape)}, and "
                                  "explanations need four dimensions, batch, channels, height and width")
+
+
+def of_predicted_class(explainer: onnx.ModelProto, model: onnx.ModelProto) -> onnx.ModelProto:
+    """The explainer of the highest score instead of a given class: its input `class` is gone.
+
+    model: what was explained, with the output `scores`; its forward pass is that of the explainer, where they agree.
+    Of equal scores the first class counts.
+    """
+    scores = next(value for value in model.graph.output if value.name == SCORES)
+    winner = helper.make_node("ArgMax", [SCORES], [CLASS], name=CLASS, axis=1, keepdims=0)
+    index = helper.make_tensor_value_info(CLASS, TensorProto.INT64, [None])
+    argmax = helper.make_model(helper.make_graph([winner], CLASS, [scores], [index]),
+                               opset_imports=model.opset_import, ir_version=model.ir_version)
+    classifier = compose(prepare(model), argmax, {SCORES: SCORES})
+    image = next(iter(inputs_of(classifier)))
+    return compose(classifier, explainer, {CLASS: CLASS, image: image})
 
 
 def prune(model: onnx.ModelProto) -> None:

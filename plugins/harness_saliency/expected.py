@@ -59,7 +59,7 @@ class ExpectedGradients:
 
         (total,) = loop.run(samples, 1, step)
         mean = nodes.add("Div", total, nodes.constant(samples, nodes.dtype(loop.image)))
-        return loop.draft.finish(image_map(loop.draft, mean, self.params.channels, self.params.sign))
+        return loop.finish(image_map(loop.draft, mean, self.params.channels, self.params.sign))
 
     def feeds(self, inputs: Floats, seeds: Sequence[int]) -> Mapping[str, NDArray[Any]]:
         drawn = [self._drawn(np.random.default_rng(seed), inputs.shape[1:]) for seed in seeds]
@@ -97,6 +97,7 @@ class Background:
         return lambda index: nodes.add("Gather", images, nodes.add("Gather", choice, index, axis=1))
 
     def draw(self, random: np.random.Generator, samples: int, shape: tuple[int, ...]) -> Feeds:
+        del shape
         return {"choice": random.integers(len(self.images), size=samples)}
 
 

@@ -13,4 +13,5 @@ class NoFeeds:
     """A GraphGenerator whose graph takes images and classes only."""
 
     def feeds(self, inputs: NDArray[np.float32], seeds: Sequence[int]) -> Mapping[str, NDArray[Any]]:
+        del inputs, seeds
         return {}

@@ -11,6 +11,8 @@ from harness.api import Params, SuitePath
 Channels = Literal["max-abs", "mean-abs", "sum"]
 Sign = Literal["none", "relu", "abs"]
 Upsampling = Literal["linear", "nearest", "cubic"]
+GRADIENT_PASSES = 2.5
+"""What a forward and a backward pass cost together, in forward passes."""
 
 
 class ImageGradientParams(Params):
@@ -73,6 +75,10 @@ class IntegratedGradientsParams(SummedGradientParams):
     baseline: Literal["zero", "black", "white"] = "zero"
     """zero: normalized zero; black, white: pixels 0 and 255 as the model sees them."""
 
+    @property
+    def passes(self) -> float:
+        return GRADIENT_PASSES * self.steps
+
 
 class SmoothGradParams(ImageGradientParams):
     """Gradients under Gaussian noise."""
@@ -84,6 +90,10 @@ class SmoothGradParams(ImageGradientParams):
     variant: Literal["mean", "squared", "variance"] = "mean"
     """mean: Smilkov 2017; squared: mean of squared gradients (Hooker 2019); variance: VarGrad (Adebayo 2018)."""
 
+    @property
+    def passes(self) -> float:
+        return GRADIENT_PASSES * self.samples
+
 
 class ExpectedGradientsParams(SummedGradientParams):
     """Baselines drawn at random, and one point on the path from each."""
@@ -92,3 +102,7 @@ class ExpectedGradientsParams(SummedGradientParams):
     """Baselines; each costs a forward and a backward pass."""
     background: SuitePath | None = None
     """A folder of images to draw from; without it, baselines are uniform noise between black and white."""
+
+    @property
+    def passes(self) -> float:
+        return GRADIENT_PASSES * self.samples

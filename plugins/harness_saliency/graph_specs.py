@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from harness.api import Params, SaliencySpec
 from harness_saliency.graph_params import (
+    GRADIENT_PASSES,
     ActivationMapParams,
     EigenCamParams,
     ExpectedGradientsParams,
@@ -27,15 +28,15 @@ def specs() -> Iterable[SaliencySpec]:
 def _of_the_image() -> Iterable[SaliencySpec]:
     return [
         _spec("backprop", "Gradient of the score by the image (Simonyan 2014).", "backprop:Backprop",
-              ImageGradientParams, 3.0, "max-abs"),
+              ImageGradientParams, GRADIENT_PASSES, "max-abs"),
         _spec("deconv", "Activations pass positive gradients only (Zeiler 2014).", "backprop:Deconv",
-              ImageGradientParams, 3.0, "max-abs"),
+              ImageGradientParams, GRADIENT_PASSES, "max-abs"),
         _spec("guided-backprop", "Activations pass positive gradients of positive values only (Springenberg 2015).",
-              "backprop:GuidedBackprop", ImageGradientParams, 3.0, "max-abs"),
+              "backprop:GuidedBackprop", ImageGradientParams, GRADIENT_PASSES, "max-abs"),
         _spec("input-x-gradient", "Image times gradient (Shrikumar 2016).", "backprop:InputXGradient",
-              SummedGradientParams, 3.0, "sum"),
+              SummedGradientParams, GRADIENT_PASSES, "sum"),
         _spec("guided-grad-cam", "Guided backpropagation times Grad-CAM (Selvaraju 2017).", "backprop:GuidedGradCam",
-              GuidedGradCamParams, 3.0, "max-abs", _LINEAR),
+              GuidedGradCamParams, GRADIENT_PASSES, "max-abs", _LINEAR),
     ]
 
 
@@ -58,8 +59,8 @@ def _of_a_layer() -> Iterable[SaliencySpec]:
               "eigencam:EigenCam", EigenCamParams, 1.0, _LINEAR),
         _spec("grad-cam", "A layer weighted by its mean gradient (Selvaraju 2017).", "gradcam:GradCam", GradCamParams,
               1.0, "relu", _LINEAR),
-        _spec("grad-cam++", "A layer weighted by its positive gradients (Chattopadhay 2018).", "gradcam:GradCamPlusPlus",
-              GradCamParams, 1.0, "relu", _LINEAR),
+        _spec("grad-cam++", "A layer weighted by its positive gradients (Chattopadhay 2018).",
+              "gradcam:GradCamPlusPlus", GradCamParams, 1.0, "relu", _LINEAR),
         _spec("xgrad-cam", "A layer weighted by its gradient times activation (Fu 2020).", "gradcam:XGradCam",
               GradCamParams, 1.0, "relu", _LINEAR),
         _spec("hires-cam", "A layer times its gradient (Draelos 2020).", "gradcam:HiResCam", GradCamParams, 1.0, "relu",

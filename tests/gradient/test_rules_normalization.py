@@ -112,4 +112,4 @@ def test_lp_normalization(op_model, check_vjp, power, axis, dims):
        others=st.sampled_from([{}, {"alpha": 0.5, "beta": 0.6, "bias": 2.0}]))
 def test_local_response_normalization(op_model, check_vjp, size, channels, dims, others):
     x = {"x": normal((2, channels, 3, 2))}
-    check_vjp(op_model("LRN", x, dims=dims, size=size, **others), x)
+    check_vjp(op_model("LRN", x, dims=dims, size=size, **others), x, runtime=size % 2 == 1)  # onnxruntime: odd only

@@ -14,7 +14,7 @@ SHAPES = st.lists(st.integers(1, 4), min_size=1, max_size=4)
 
 
 def normal(shape, seed=0):
-    return np.random.default_rng(seed).normal(size=shape)
+    return np.random.default_rng([seed, 1]).normal(size=shape)  # not what `check_vjp` draws
 
 
 @settings(deadline=None, max_examples=20)
@@ -72,7 +72,7 @@ def test_tile(op_model, check_vjp, shape, dims, data):
 @given(shapes=mutually_broadcastable_shapes(num_shapes=3, max_dims=3, max_side=3), dims=DIMS)
 def test_where(op_model, check_vjp, shapes, dims):
     condition, a, b = (normal(shape, seed) for seed, shape in enumerate(shapes.input_shapes))
-    inputs = {"a": a, "b": b, "condition": condition > 0}
+    inputs = {"a": a, "b": b, "condition": np.asarray(condition > 0)}
     model = op_model("Where", inputs, order=["condition", "a", "b"], dims=dims)
     check_vjp(model, inputs, wrt=["a", "b"])
 
@@ -96,7 +96,7 @@ def test_cast_there_and_back(op_model, check_vjp):
     nodes = [helper.make_node("Cast", ["x"], ["half"], to=TensorProto.FLOAT),
              helper.make_node("Mul", ["half", "half"], ["square"]),
              helper.make_node("Cast", ["square"], ["y"], to=TensorProto.DOUBLE)]
-    gradient = check_vjp(op_model("Cast", x, nodes=nodes), x, step=1e-2, tolerance=1e-4)["x"]
+    gradient = check_vjp(op_model("Cast", x, nodes=nodes), x, step=1e-2, tolerance=1e-4, runtime=False)["x"]
     assert gradient.dtype == np.float64
 
 

@@ -10,6 +10,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx.reference import ReferenceEvaluator
 from onnx.reference.op_run import OpRun
+from reference_pools import POOLS
 from scipy.special import erf
 
 Array = NDArray[Any]
@@ -92,7 +93,23 @@ class Mean(OpRun):
         return (np.asarray(sum(inputs) / len(inputs)),)
 
 
-REPLACED = [ConvTranspose, Erf, Gelu, LRN, LpNormalization, Mean]
+class ScatterElements(OpRun):
+    """onnx's own evaluator loops in Python."""
+
+    op_domain = ""
+
+    def _run(self, data: Array, indices: Array, updates: Array, axis: int | None = None,
+             reduction: str | None = None) -> tuple[Array]:
+        result, places = data.copy(), list(np.indices(indices.shape))
+        places[axis or 0] = indices
+        if reduction == "add":
+            np.add.at(result, tuple(places), updates)
+        else:
+            result[tuple(places)] = updates
+        return (result,)
+
+
+REPLACED = [*POOLS, ConvTranspose, Erf, Gelu, LRN, LpNormalization, Mean, ScatterElements]
 
 
 def evaluate(model: onnx.ModelProto, feeds: Mapping[str, Array], outputs: Sequence[str] | None = None) -> list[Array]:

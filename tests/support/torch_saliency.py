@@ -116,9 +116,11 @@ def expected_gradients(oracle: Oracle, image: Tensor, label: int, alpha: np.ndar
 
 
 def _layer_method(weigh: Callable[[Tensor, Tensor], Tensor]) -> Function:
+    """Without rectification."""
+
     def method(oracle: Oracle, image: Tensor, label: int) -> Tensor:
         layer, gradient = oracle.at_layer(image, label)
-        return enlarged((weigh(layer, gradient) * layer).sum(1).clamp(min=0), image)
+        return enlarged((weigh(layer, gradient) * layer).sum(1), image)
 
     return method
 
@@ -141,7 +143,8 @@ def _axiom(layer: Tensor, gradient: Tensor) -> Tensor:
 
 
 def guided_grad_cam(oracle: Oracle, image: Tensor, label: int) -> Tensor:
-    region = METHODS["grad-cam"](oracle, image, label)
+    layer, gradient = oracle.at_layer(image, label)
+    region = enlarged((_mean(layer, gradient) * layer).sum(1).clamp(min=0), image)
     return largest(oracle.gradient(image, label, "guided") * region[:, None])
 
 

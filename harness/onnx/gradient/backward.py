@@ -10,6 +10,7 @@ import onnx
 from harness.onnx.gradient.context import Context
 from harness.onnx.gradient.errors import GradientError, UnsupportedOp, label
 from harness.onnx.gradient.graph import Graph
+from harness.onnx.gradient.patterns import with_activations
 from harness.onnx.gradient.rules import Rules
 
 
@@ -24,7 +25,7 @@ def append_gradients(graph: Graph, cotangents: Mapping[str, str], wrt: Sequence[
     for names, what in ((cotangents, "output"), (wrt, "wrt")):
         for name in names:
             graph.require(name, what)
-    nodes = graph.nodes
+    nodes = with_activations(graph, {*cotangents, *wrt})
     active = _between(graph, nodes, wrt, cotangents)
     arriving: dict[str, list[str]] = {name: [value] for name, value in cotangents.items()}
     gradients: dict[str, str] = {}
@@ -46,7 +47,7 @@ def _between(graph: Graph, nodes: Sequence[onnx.NodeProto], wrt: Iterable[str],
     dependent = set(sources)
     for node in nodes:
         if any(name in dependent for name in node.input):
-            dependent.update(name for name in node.output if name and _differentiable(graph, name))
+            dependent.update(name for name in node.output if name and differentiable(graph, name))
     active: dict[int, tuple[bool, ...]] = {}
     useful = {name for name in cotangents if name in dependent}
     for node in reversed(nodes):
@@ -57,7 +58,7 @@ def _between(graph: Graph, nodes: Sequence[onnx.NodeProto], wrt: Iterable[str],
     return active
 
 
-def _differentiable(graph: Graph, name: str) -> bool:
+def differentiable(graph: Graph, name: str) -> bool:
     """Integers and booleans carry no gradient: shapes, indices, masks."""
     dtype = graph.dtype(name)
     return dtype is None or not (np.issubdtype(dtype, np.integer) or dtype in (np.bool_, np.object_))

@@ -32,9 +32,9 @@ def build(model: onnx.ModelProto, *, output: str, wrt: str | Sequence[str], cota
     The model itself is not changed. Raises GradientError, or UnsupportedOp for an operator without a rule.
     """
     tensors = [wrt] if isinstance(wrt, str) else list(wrt)
-    graph = Graph(prepare(model, keep=[output, *tensors], fold_batch_norm=fold_batch_norm))
-    start = (cotangent or ClassIndex()).append(graph, output)
     known = rules or standard_rules()
+    graph = Graph(prepare(model, keep=[output, *tensors], fold_batch_norm=fold_batch_norm, rules=known))
+    start = (cotangent or ClassIndex()).append(graph, output)
     gradients = append_gradients(graph, {output: start}, tensors, overrides.over(known) if overrides else known)
     for tensor, name in zip(tensors, names or [gradient_name(tensor) for tensor in tensors], strict=True):
         graph.add_output(gradients[tensor], name, graph.dtype(tensor) or np.float32, graph.shape(tensor))
