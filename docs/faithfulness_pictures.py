@@ -31,11 +31,11 @@ Floats = NDArray[np.float32]
 Pixels = NDArray[np.uint8]
 
 
-def main() -> None:
+def main(folder: Path = IMAGES) -> None:
     """Write both pictures."""
-    IMAGES.mkdir(exist_ok=True)
-    save(IMAGES / "faithfulness.png", faithfulness_panels())
-    save(IMAGES / "warping-error.png", warping_panels())
+    folder.mkdir(exist_ok=True)
+    save(folder / "faithfulness.png", faithfulness_panels())
+    save(folder / "warping-error.png", warping_panels())
 
 
 def save(path: Path, panels: Sequence[tuple[str, Pixels]]) -> None:
@@ -57,7 +57,7 @@ def save(path: Path, panels: Sequence[tuple[str, Pixels]]) -> None:
 
 def faithfulness_panels() -> list[tuple[str, Pixels]]:
     """One scene, its class activation map, and what the metrics make of both."""
-    handle, _ = open_handle(card_of(EXPORT), EXPORT, lambda path: open_session(path, threads=1), lambda count: None)
+    handle, _ = open_handle(card_of(EXPORT), EXPORT, lambda path: open_session(path, threads=1), lambda _: None)
     (batch,) = Foreground(ForegroundParams(count=30)).batches(1, [9])
     inputs, _ = prepare(batch.images, handle.card.input)
     target = handle.card.class_index(batch.targets[0].label)

@@ -57,6 +57,7 @@ METRICS: tuple[MetricSpec, ...] = (
         tasks=_CLASSIFICATION, requires=_PREDICT, params=InsertionParams, passes=_ROWS,
         factory="harness_saliency_metrics.insertion_deletion:Insertion",
         range=(0.0, inf), worst=0.0,
+        conventions=("default", "baseline=rise", "baseline=zero", "relative=True", "steps=K"),
     ),
     MetricSpec(
         name="deletion",
@@ -64,6 +65,7 @@ METRICS: tuple[MetricSpec, ...] = (
         tasks=_CLASSIFICATION, requires=_PREDICT, params=DeletionParams, passes=_ROWS,
         factory="harness_saliency_metrics.insertion_deletion:Deletion",
         higher_is_better=False, range=(0.0, inf), worst=1.0,
+        conventions=("default", "baseline=blur", "baseline=rise", "relative=True", "steps=K"),
     ),
     MetricSpec(
         name="pixel-flipping",

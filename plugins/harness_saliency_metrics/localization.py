@@ -19,6 +19,7 @@ from harness_saliency_metrics.localization_params import (
     RankAccuracyParams,
     SaliencyMetricParams,
     WarpingErrorParams,
+    WarpParams,
 )
 from harness_saliency_metrics.params import RegionParams
 
@@ -27,8 +28,8 @@ _REGIONS = frozenset({"saliency", "boxes", "mask"})
 
 
 def _declared(name: str, summary: str, factory: str, **rest: Any) -> MetricSpec:
-    return MetricSpec(name=name, summary=summary, factory=f"harness_saliency_metrics.{factory}", tasks=TASKS,
-                      **{"requires": _REGIONS, **rest})
+    return MetricSpec(name=name, summary=summary, factory=f"harness_saliency_metrics.{factory}",
+                      **{"tasks": TASKS, "requires": _REGIONS, **rest})
 
 
 METRICS: tuple[MetricSpec, ...] = (
@@ -64,6 +65,9 @@ METRICS: tuple[MetricSpec, ...] = (
     _declared("warping-error", "Mismatches that no change of shape removes, only one of topology.",
               "warping_error:WarpingError", params=WarpingErrorParams, conventions=("forward", "reverse"),
               higher_is_better=False, worst=1.0),
+    _declared("segmentation-warping-error", "Mismatches of a segmentation that only a change of topology removes.",
+              "segmentation_warping:SegmentationWarpingError", params=WarpParams, tasks=frozenset({"segmentation"}),
+              requires=frozenset(), conventions=("forward", "reverse"), higher_is_better=False, worst=1.0),
     _declared("relevance-rank-accuracy", "Share of the most salient pixels that lie inside of the object.",
               "pixels:RankAccuracy", params=RankAccuracyParams,
               conventions=("area", "top-k", "concept-influence"), worst=0.0),

@@ -131,9 +131,11 @@ class SaliencyMetricParams(ThresholdParams):
         return frozenset({"saliency", "predict"})
 
 
-class WarpingErrorParams(ThresholdParams):
+class WarpParams(Params):
+    """How one mask is warped toward another."""
+
     convention: Literal["forward", "reverse"] = "forward"
-    """forward: the object's mask is warped toward the map's; reverse: the map's toward the object's."""
+    """forward: the true mask is warped toward the predicted one; reverse: the predicted one toward the true one."""
     max_distance: Annotated[float, Field(ge=0)] | None = None
     """Only pixels at most so many pixels away from the other side of the warped mask's boundary may flip; all by
     default."""
@@ -141,8 +143,13 @@ class WarpingErrorParams(ThresholdParams):
     @property
     def convention_text(self) -> str:
         """All that the number depends on."""
-        limit = "" if self.max_distance is None else f", at most {self.max_distance:g} px"
-        return f"{self.convention}, {self.binarization}{limit}"
+        return self.convention + ("" if self.max_distance is None else f", at most {self.max_distance:g} px")
+
+
+class WarpingErrorParams(ThresholdParams, WarpParams):
+    @property
+    def convention_text(self) -> str:
+        return f"{super().convention_text}, {self.binarization}"
 
 
 class RankAccuracyParams(RegionParams):

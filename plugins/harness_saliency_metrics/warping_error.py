@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -12,47 +12,38 @@ from scipy.ndimage import label
 
 from harness.api import Scalar, Summary, Table
 from harness_saliency_metrics.cases import Case
-from harness_saliency_metrics.judging import Found, Judged, MeanScores
+from harness_saliency_metrics.judging import Found, Judged, MeanScores, left_out
 from harness_saliency_metrics.localization_params import WarpingErrorParams
-from harness_saliency_metrics.mismatches import Kind, classify
 from harness_saliency_metrics.thresholds import level_of
+from harness_saliency_metrics.topology import WORST, results, scores
 from harness_saliency_metrics.warping import Warp, warp
-
-_COUNTS = {f"@{kind.name.lower().replace('_', '-')}s": kind for kind in Kind}
 
 
 class WarpingError(MeanScores):
     """Mismatches that remain, over all pixels, when the object's mask is warped toward the map's (Jain 2010).
 
     The map's mask is the largest 4-connected component of {S >= t}; for a box the object is the box's raster. Ignored
-    pixels are no mismatches. Results for each region: the error; .pixel-error, before warping; and the mean number of
-    errors of each kind in an image (mismatches.Kind), @merges, @splits and so on, valid maps only. An empty level set
-    scores as an invalid map.
+    pixels are no mismatches. Results for each region: topology.PARTS, the numbers of errors over valid maps only. An
+    empty level set scores as an invalid map.
     """
 
     def __init__(self, params: WarpingErrorParams) -> None:
-        super().__init__(params.suffixes, {"": 1.0, ".pixel-error": 1.0, **dict.fromkeys(_COUNTS, np.nan)},
-                         params.normalize, higher_is_better=False, convention=params.convention_text)
+        super().__init__(params.suffixes, WORST, params.normalize, higher_is_better=False,
+                         convention=params.convention_text)
         self.params = params
 
-    def score(self, found: Found) -> Sequence[float]:
-        warped = warped_truth(found, self.params)
-        if warped is None:
-            return [1.0, 1.0, *[0.0] * len(_COUNTS)]
-        before = float(np.mean(warped.source != (warped.warped ^ warped.mismatches)))
-        return [warped.error, before, *map(float, classify(warped).clusters)]
+    def rows(self, found: Sequence[Found]) -> NDArray[np.float64]:
+        warps = [warped_truth(each, self.params) for each in found]
+        return np.array([list(WORST.values()) if each is None else scores(each) for each in warps])
 
     def summarize(self, rows: Table) -> Summary:
-        summary = super().summarize(rows)
-        scalars = dict(summary.scalars)
+        scalars: dict[str, Scalar] = {}
         for kind, suffix in self.regions.items():
             judged = Judged.of(rows, kind)
-            valid = ~np.isnan(judged.values[:, -1]) if len(judged.values) else np.zeros(0, np.bool_)
-            for column, part in enumerate(self.parts):
-                if part in _COUNTS:
-                    value = float(judged.values[valid, column].mean()) if valid.any() else None
-                    scalars[suffix + part] = _errors(scalars[suffix + part], value, int(valid.sum()))
-        return replace(summary, scalars=scalars)
+            made = results(judged.values, partial(self.scalar, judged=judged))
+            scalars.update({suffix + part: scalar for part, scalar in made.items()})
+            scalars[f"{suffix}.left-out"] = left_out(judged)
+        return Summary(scalars)
 
 
 def warped_truth(found: Found, params: WarpingErrorParams) -> Warp | None:
@@ -102,7 +93,3 @@ def _predicted(case: Case, params: WarpingErrorParams) -> _Prediction | None:
         threshold = (float(case.level_values(params.normalize)[level]) if params.threshold == "area"
                      else float(params.threshold))
     return _Prediction(largest_component(case.ranking.level_set(level)), np.abs(exact - threshold))
-
-
-def _errors(scalar: Scalar, value: float | None, count: int) -> Scalar:
-    return replace(scalar, value=value, n=count, unit="errors", detail=True)
