@@ -51,9 +51,8 @@ def export_explainer(path: Path, subject: Subject, method: Method, explained: Se
 
 
 def _facts(subject: Subject, method: Method) -> dict[str, Any]:
-    layer = subject.handle.__dict__.get("layer", subject.card.cam_layer)
     return {"method": method.name, "provider": str(method.spec.provider), "conventions": list(method.spec.conventions),
-            "params": method.params.model_dump(mode="json"), "layer": layer, "task": subject.card.task,
+            "params": method.params.model_dump(mode="json"), "layer": subject.layer or None, "task": subject.card.task,
             "labels": subject.card.labels, "input": subject.card.input.model_dump(mode="json", exclude_none=True)}
 
 

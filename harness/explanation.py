@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from harness.card import ModelCard
 from harness.contracts import SaliencyGenerator
-from harness.errors import UsageError, did_you_mean, one_of
+from harness.errors import ModelFileError, UsageError, did_you_mean, one_of
 from harness.explaining import StoredExplainer, check_maps, generator_of
 from harness.geometry import Fit, prepare
 from harness.handle import Handle, open_handle
@@ -72,6 +72,14 @@ class Subject:
     handle: Handle
     note: str
     names: dict[int, str] = field(default_factory=dict)
+
+    @property
+    def layer(self) -> str:
+        """What class activation methods explain; "" where there is nothing, which other methods do without."""
+        try:
+            return self.handle.layer
+        except ModelFileError:
+            return ""
 
     def read(self, path: Path) -> Photograph:
         """A photograph with the model's scores. Raises DataError when it can not be read."""

@@ -63,7 +63,7 @@ class Handle:
         if self.card.task != "classification":
             return scores
         if self._final == "Sigmoid" or scores.shape[1] == 1:
-            return np.asarray(0.5 * (1 + np.tanh(0.5 * scores)))
+            return np.asarray(np.exp(-np.logaddexp(0, -scores)))
         odds = np.exp(scores - scores.max(axis=1, keepdims=True))
         return np.asarray(odds / odds.sum(axis=1, keepdims=True))
 

@@ -35,7 +35,7 @@ def contact_sheet(methods: Sequence[str], rows: Sequence[Row], footer: str = "",
     columns = len(methods) + 1
     heights = [row.photograph.shape[0] + _LINE * max(len(row.lines), 1) + _GAP for row in rows]
     width = 2 * _MARGIN + columns * CELL + (columns - 1) * _GAP
-    height = 2 * _MARGIN + _LINE + sum(heights) + (len(rows) - 1) * _GAP + 2 * _LINE
+    height = 2 * _MARGIN + _LINE + sum(heights) + (len(rows) - 1) * _GAP + 3 * _LINE
     sheet = Image.new("RGB", (width, height), _PAPER)
     draw = ImageDraw.Draw(sheet)
     for column, title in enumerate(["photograph", *methods]):
@@ -44,7 +44,7 @@ def contact_sheet(methods: Sequence[str], rows: Sequence[Row], footer: str = "",
     for row, tall in zip(rows, heights, strict=True):
         _paste_row(sheet, draw, top, row)
         top += tall + _GAP
-    _legend(sheet, draw, height - _MARGIN - _LINE, footer, signed)
+    _legend(sheet, draw, height - _MARGIN - 2 * _LINE, footer, signed)
     return np.asarray(sheet)
 
 
@@ -72,7 +72,7 @@ def _legend(sheet: Image.Image, draw: ImageDraw.ImageDraw, top: int, footer: str
         left = _write(draw, left, top, before, pale=True) + 6
         sheet.paste(_bar(low), (left, top + 4))
         left = _write(draw, left + _LEGEND[0] + 6, top, after, pale=True) + 28
-    _write(draw, left, top, footer, pale=True, room=sheet.width - left - _MARGIN)
+    _write(draw, _MARGIN, top + _LINE, footer, pale=True, room=sheet.width - 2 * _MARGIN)
 
 
 def _bar(low: int) -> Image.Image:

@@ -11,7 +11,7 @@ import onnx
 from numpy.typing import NDArray
 from PIL import Image
 
-from harness.errors import ModelFileError, UsageError
+from harness.errors import UsageError
 from harness.explanation import Photograph, Subject
 from harness.onnx.layers import Layer, spatial_layers
 from harness.onnx.scores import SCORES
@@ -54,12 +54,9 @@ def report(subject: Subject, explained: Sequence[Explained]) -> Iterator[str]:
         for row in rows:
             yield (f"  explained: {subject.class_name(row.index)} (class {row.index}), {_measure(subject)} "
                    f"{first.shares[row.index]:.3f}")
-    try:
+    if subject.layer:
         given = subject.card.cam_layer is not None
-        yield f"layer: {subject.handle.layer}" + ("" if given else " (the last activation that everything passes "
-                                                  "through)")
-    except ModelFileError:
-        return  # the methods did without one
+        yield f"layer: {subject.layer}" + ("" if given else " (the last activation that everything passes through)")
 
 
 def warnings(explained: Sequence[Explained], methods: Sequence[str]) -> Iterator[str]:
@@ -82,7 +79,8 @@ def save_picture(path: Path, subject: Subject, explained: Sequence[Explained], m
     else:
         # One choice of colors for all maps of a method.
         signed = [any(shown(row.maps[number]).signed for row in explained) for number in range(len(methods))]
-        footer = f"{subject.path.name}; each map in its own scale"
+        layer = f"; layer {subject.layer}" if subject.layer else ""
+        footer = f"{subject.path.name}{layer}; each map in its own scale"
         picture = contact_sheet(methods, [_row(subject, row, signed) for row in explained], footer, signed=any(signed))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -122,11 +120,7 @@ def layers(subject: Subject) -> tuple[list[Layer], str]:
         sizes = (1, height, width, subject.card.input.channels)
     for dim, size in zip(fixed.graph.input[0].type.tensor_type.shape.dim, sizes, strict=False):
         dim.dim_value = size
-    try:
-        default = subject.handle.layer
-    except ModelFileError:
-        default = ""
-    return spatial_layers(fixed, SCORES)[::-1], default
+    return spatial_layers(fixed, SCORES)[::-1], subject.layer
 
 
 def _row(subject: Subject, row: Explained, signed: Sequence[bool]) -> Row:

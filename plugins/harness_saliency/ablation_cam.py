@@ -90,4 +90,4 @@ def _multiply(model: onnx.ModelProto, tensor: str) -> None:
         node.input[:] = [product if each == tensor else each for each in node.input]
     after = next((index + 1 for index, node in enumerate(graph.node) if tensor in node.output), 0)
     graph.node.insert(after, helper.make_node("Mul", [tensor, _KEEP], [product], name=product))
-    graph.input.append(helper.make_tensor_value_info(_KEEP, TensorProto.FLOAT, None))
+    graph.input.append(helper.make_tensor_value_info(_KEEP, TensorProto.FLOAT, [None] * 4))
