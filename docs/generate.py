@@ -72,8 +72,9 @@ def gradients_block() -> str:
 
     families: dict[str, list[str]] = {}
     for (domain, operator), rule in standard_rules().table.items():
-        families.setdefault(rule.__module__, []).append(f"`{domain}.{operator}`" if domain else f"`{operator}`")
-    rows = [f"| {_family(module)} | {', '.join(sorted(operators))} |" for module, operators in sorted(families.items())]
+        families.setdefault(rule.__module__, []).append(f"{domain}.{operator}" if domain else operator)
+    rows = [f"| {_family(module)} | {', '.join(f'`{name}`' for name in sorted(operators))} |"
+            for module, operators in sorted(families.items())]
     return "\n".join(["| family | operators |", "|---|---|", *rows]) + "\n"
 
 
