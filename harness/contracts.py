@@ -233,6 +233,19 @@ class GraphGenerator(Protocol):
         """Further inputs, e.g. noise, deterministic by seed; each has one row per sample, or is a scalar."""
 
 
+class StoredMaps(Protocol):
+    """Maps that were made elsewhere, found by the ids of the samples."""
+
+    def maps(self, ids: Sequence[str], fits: Sequence[Fit]) -> NDArray[np.float32]:
+        """(N, H, W) float32 raw maps at the model's input size; fits: how each photograph was placed there.
+
+        Raises DataError for a sample without a usable map.
+        """
+
+    def fingerprint(self) -> str:
+        """Changes when files that it reads change. Part of the cache key."""
+
+
 class Explain(Protocol):
     """The cell's generator as metrics use it: what it would have said of other inputs, or of another model."""
 
@@ -267,7 +280,8 @@ class ModelHandle(Protocol):
     def run(self, graph: onnx.ModelProto, feeds: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         """All outputs of a graph derived from `graph`, on the same backend, opened once per graph object.
 
-        feeds: one row per sample, or scalars. Where the model has a fixed batch size, it is run in pieces of it.
+        feeds: one row per sample, or scalars. Where the model has a fixed batch size, it is run in pieces of it. A
+        graph that does not take the image (harness.onnx.split) is no forward pass and not counted as one.
         """
 
     def with_weights(self, weights: Mapping[str, NDArray[Any]]) -> AbstractContextManager[ModelHandle]:

@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 
 from harness import identity
 from harness.cache import IDS, Cache
-from harness.contracts import GraphGenerator, ModelHandle, SaliencyGenerator, Samples
+from harness.contracts import GraphGenerator, ModelHandle, SaliencyGenerator, Samples, StoredMaps
 from harness.errors import PluginError, TaskMismatch
 from harness.handle import Handle
 from harness.host import blame, create
 from harness.opened import OpenedModel
+from harness.params import Params
 from harness.plan import Cell
 from harness.specs import SaliencySpec
 from harness.stats import stable_seed
@@ -46,10 +47,24 @@ class GraphExplainer:
         return model.run(graph, feeds)["saliency"].astype(np.float32, copy=False)
 
 
-def generator_of(entry: SaliencyEntry) -> SaliencyGenerator:
-    """The suite's generator, whichever kind it is."""
-    made = create(entry.spec, entry.params)
-    return GraphExplainer(cast(GraphGenerator, made)) if entry.spec.graph else cast(SaliencyGenerator, made)
+@dataclass(frozen=True, slots=True)
+class StoredExplainer:
+    """StoredMaps as a SaliencyGenerator: there is nothing to say of other inputs, or of another model."""
+
+    stored: StoredMaps
+
+    def explain(self, model: ModelHandle, inputs: Floats, classes: NDArray[np.int64], seeds: Sequence[int]) -> Floats:
+        del model, inputs, classes, seeds
+        raise TaskMismatch("maps that were made elsewhere are known for the samples alone: a metric that explains "
+                           "changed inputs or models can not be computed with them")
+
+
+def generator_of(spec: SaliencySpec, params: Params) -> SaliencyGenerator:
+    """A declaration's generator, whichever kind it is."""
+    made = create(spec, params)
+    if spec.stored:
+        return StoredExplainer(cast(StoredMaps, made))
+    return GraphExplainer(cast(GraphGenerator, made)) if spec.graph else cast(SaliencyGenerator, made)
 
 
 @dataclass(slots=True)
@@ -69,7 +84,7 @@ class Explainer:
     def of(cls, cell: Cell, entry: SaliencyEntry, model: OpenedModel, cache: Cache, key: str) -> Explainer:
         """key: of the cell's predictions, which depend on all that maps depend on."""
         with blame(entry.spec):
-            generator = generator_of(entry)
+            generator = generator_of(entry.spec, entry.params)
         return cls(cell, entry, model, model.handle, generator, cache, key)
 
     def explain(self, samples: Samples) -> Samples:
@@ -77,19 +92,29 @@ class Explainer:
         if samples.inputs is None:
             raise ValueError("maps are made of inputs, not of stored predictions")
         classes = self._classes(samples)
-        maps = self._maps(samples.ids, samples.inputs, classes)
+        maps = self._maps(samples, samples.inputs, classes)
         return replace(samples, saliency=maps, classes=classes, predict=self.handle.predict, explain=self._explain,
                        model=self.handle)
 
-    def _maps(self, ids: Sequence[str], inputs: Floats, classes: NDArray[np.int64]) -> Floats:
+    def _maps(self, samples: Samples, inputs: Floats, classes: NDArray[np.int64]) -> Floats:
+        ids = samples.ids
         key = identity.digest([self.key, _MAPS, list(ids)])
         stored = self.cache.table(_MAPS, key)
         if stored is not None:
             return stored.dense(_MAPS)
         started = time.perf_counter()
-        maps = self._explain(inputs, classes, [stable_seed(self.cell.seed, id_) for id_ in ids])
+        if isinstance(self.generator, StoredExplainer):
+            maps = self._stored(self.generator.stored, samples)
+        else:
+            maps = self._explain(inputs, classes, [stable_seed(self.cell.seed, id_) for id_ in ids])
         self.seconds.append((time.perf_counter() - started) / len(ids))
         self.cache.store_table(_MAPS, key, Table({IDS: np.array(ids), _MAPS: maps}))
+        return maps
+
+    def _stored(self, stored: StoredMaps, samples: Samples) -> Floats:
+        with blame(self.entry.spec):
+            maps = stored.maps(samples.ids, samples.fits or [])
+        check_maps(self.entry.spec, maps, (len(samples.ids), *self.model.card.input.size))
         return maps
 
     def _explain(self, inputs: Floats, classes: NDArray[np.int64], seeds: Sequence[int],

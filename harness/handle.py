@@ -67,13 +67,17 @@ class Handle:
         return found.astype(np.float32, copy=False)
 
     def run(self, graph: onnx.ModelProto, feeds: Mapping[str, Array]) -> dict[str, Array]:
-        """All outputs of a derived graph; in pieces where the model has a fixed batch size."""
+        """All outputs of a derived graph; in pieces where the model has a fixed batch size.
+
+        Samples are counted where the graph takes the image.
+        """
         session = self._session(graph)
         types = {info.name: info.dtype for info in session.inputs}
         fitted = {name: np.asarray(array).astype(types.get(name, array.dtype), copy=False)
                   for name, array in feeds.items()}
-        count = len(fitted[self._image.name])
-        self._count(count)
+        count = next(len(array) for array in fitted.values() if array.ndim)
+        if self._image.name in fitted:
+            self._count(count)
         fixed = self._batch
         if fixed is None or fixed == count:
             return session.run(fitted)

@@ -79,9 +79,9 @@ class Cell:
             return None
         each = sum(metric.spec.passes for metric in self.metrics)
         if self.saliency is not None:
-            if self.saliency.spec.passes is None:
+            if self.saliency.passes is None:
                 return None
-            each += self.saliency.spec.passes
+            each += self.saliency.passes
         return self.samples * (1 + each)
 
 

@@ -244,6 +244,12 @@ class SaliencyEntry(Entry[SaliencySpec]):
 
     layer: str | None = None
 
+    @property
+    def passes(self) -> float | None:
+        """Cost of a map in forward passes; the params may know better than the declaration."""
+        passes: float | None = getattr(self.params, "passes", self.spec.passes)
+        return passes
+
 
 @dataclass(frozen=True, slots=True)
 class LatencyRequest:

@@ -18,12 +18,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import TensorProto, helper, numpy_helper, version_converter
+from onnx import TensorProto, helper, numpy_helper
 from onnx.utils import Extractor
 
 from harness.card import ModelCard
 from harness.errors import ModelFileError, did_you_mean, one_of
 from harness.onnx.layers import rename
+from harness.onnx.opsets import at_least
 
 SCORES = "scores"
 OPSET = 18
@@ -44,15 +45,10 @@ def scores_graph(model: onnx.ModelProto, card: ModelCard, path: Path) -> ScoresG
 
     Raises ModelFileError when the graph has no tensor that its task could be explained by.
     """
-    graph = onnx.ModelProto()
-    graph.CopyFrom(model)
-    version = next((each.version for each in graph.opset_import if each.domain in ("", "ai.onnx")), OPSET)
-    if version < OPSET:
-        try:
-            graph = version_converter.convert_version(graph, OPSET)
-        except RuntimeError as error:
-            raise ModelFileError(f"{path}: opset {version} can not be brought to {OPSET}, which explanations need: "
-                                 f"{str(error).splitlines()[0]}; export the model with opset {OPSET}") from error
+    try:
+        graph = at_least(model, OPSET)
+    except ModelFileError as error:
+        raise ModelFileError(f"{path}: explanations need newer operators: {error}") from error
     source, note = _HEADS[card.task](_Head(graph, card, path))
     return ScoresGraph(with_output(graph, source, SCORES, path), note)
 

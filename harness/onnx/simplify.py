@@ -32,8 +32,10 @@ def simplify(model: onnx.ModelProto, *, fold_batch_norm: bool = False, keep: Seq
     """
     import onnx_ir as ir
 
+    copy = type(model)()
+    copy.CopyFrom(model)  # lifting a constant gives its tensor a name, in the message it was read from
     try:
-        graph_model = ir.serde.deserialize_model(model)
+        graph_model = ir.serde.deserialize_model(copy)
         added = _output_too(graph_model, keep)
         declared = {value: value.shape for value in graph_model.graph.outputs}
         for each in _passes():

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 import torch
+from onnx import parser
 
-from harness.onnx.gradient import Fed, build, standard_rules
+from harness.onnx.gradient import Fed, UnsupportedOp, build, standard_rules
 
 
 def normal(*shape):
@@ -45,3 +46,16 @@ def test_attention(op_model, check_vjp, causal):
     assert ("", "Attention") not in standard_rules().table
     model = op_model("Attention", inputs, opset=23, is_causal=causal)
     check_vjp(model, inputs, forward=forward, runtime=False, tolerance=1e-5)
+
+
+def test_rotary_embedding(op_model, check_vjp):
+    caches = {"cos": normal(2, 5, 2), "sin": normal(2, 5, 2)[::-1].copy()}
+    x = {"x": normal(2, 2, 5, 4)}
+    check_vjp(op_model("RotaryEmbedding", x, constants=caches, opset=23), x)
+
+
+def test_an_operator_with_neither_rule_nor_definition_is_named():
+    model = parser.parse_model("""<ir_version: 10, opset_import: ["": 21]>
+        g (float[n, 4] image) => (float[n, 4] scores) { scores = Hardmax(image) }""")
+    with pytest.raises(UnsupportedOp, match="'Hardmax' of domain 'ai.onnx'.*harness_gradient_rules"):
+        build(model, output="scores", wrt="image")

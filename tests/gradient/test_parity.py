@@ -134,3 +134,11 @@ def test_full_resnet18_at_224_pixels():
     error = np.abs(found - exact.grad.numpy())
     assert np.linalg.norm(error) <= 1e-2 * exact.grad.norm().item()
     assert np.median(error) <= 1e-5 * exact.grad.abs().max().item()
+
+
+def test_attention_as_one_operator(zoo, truth):
+    """So exported from opset 23 on."""
+    model = export(zoo.net("vit"), "dynamo", 23)
+    assert "Attention" in [node.op_type for node in model.graph.node]
+    graph = build(model, output="scores", wrt="image", names=["by_image"])
+    assert_close(session_of(graph).run(["by_image"], {"image": images(1), "class": classes(1)}), truth("vit", 1)[:1])

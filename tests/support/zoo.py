@@ -269,11 +269,11 @@ class Zoo:
         return self.layers[key]
 
 
-def same_values(model: onnx.ModelProto, net: nn.Module, layer: str) -> str:
+def same_values(model: onnx.ModelProto, net: nn.Module, layer: str, size: int = SIZE) -> str:
     """The last tensor of the graph that equals the output of a module on a random image."""
     found: list[Tensor] = []
     hook = net.get_submodule(layer).register_forward_hook(lambda _module, _inputs, output: found.append(output))
-    image = torch.randn(2, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(0))
+    image = torch.randn(2, 3, size, size, generator=torch.Generator().manual_seed(0))
     net(image)
     hook.remove()
     expected = found[0].numpy()
