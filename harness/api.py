@@ -75,15 +75,20 @@ from harness.tasks import (
 from harness.trainable import Finish, Pretrained, Recipe, Trainable
 
 if TYPE_CHECKING:
+    from harness.cache import cache_folder
+    from harness.files import write_bytes
     from harness.geometry import Fit, normalize, prepare
+    from harness.identity import package_sources
     from harness.masks import unpack_mask
     from harness.measure import closed_loop
-    from harness.onnx.explainer import ExplainerDraft
-    from harness.onnx.gradient import Graph, Modifier
+    from harness.onnx.compose import compose
+    from harness.onnx.explainer import ExplainerDraft, of_predicted_class
+    from harness.onnx.gradient import Graph, Modifier, Rules, standard_rules
     from harness.onnx.layers import last_spatial_activation
-    from harness.onnx.models import read_labels
+    from harness.onnx.models import load_card, read_labels
     from harness.onnx.providers import provider_problem, provider_versions
-    from harness.onnx.scores import with_output
+    from harness.onnx.saliency_fed import feed_saliency
+    from harness.onnx.scores import scores_graph, with_output
     from harness.onnx.session import open_session
     from harness.onnx.split import graph_tail
     from harness.opened import automatic_batch
@@ -99,17 +104,24 @@ _LAZY = {
     "Graph": "harness.onnx.gradient",
     "Modifier": "harness.onnx.gradient",
     "Ragged": "harness.table",
+    "Rules": "harness.onnx.gradient",
     "Table": "harness.table",
     "as_rgb": "harness.photographs",
     "automatic_batch": "harness.opened",
+    "cache_folder": "harness.cache",
     "closed_loop": "harness.measure",
+    "compose": "harness.onnx.compose",
     "decode_ssd": "harness.suppression",
+    "feed_saliency": "harness.onnx.saliency_fed",
     "graph_tail": "harness.onnx.split",
     "last_spatial_activation": "harness.onnx.layers",
+    "load_card": "harness.onnx.models",
     "map_to_input": "harness.resample",
     "normalize": "harness.geometry",
+    "of_predicted_class": "harness.onnx.explainer",
     "open_picture": "harness.photographs",
     "open_session": "harness.onnx.session",
+    "package_sources": "harness.identity",
     "prepare": "harness.geometry",
     "provider_problem": "harness.onnx.providers",
     "provider_versions": "harness.onnx.providers",
@@ -119,9 +131,12 @@ _LAZY = {
     "scaled_map": "harness.resample",
     "scaling_weights": "harness.resample",
     "stable_seed": "harness.stats",
+    "scores_graph": "harness.onnx.scores",
+    "standard_rules": "harness.onnx.gradient",
     "unpack_mask": "harness.masks",
     "upright": "harness.photographs",
     "with_output": "harness.onnx.scores",
+    "write_bytes": "harness.files",
 }
 """Names whose modules need numpy, Pillow or onnxruntime: imported when a plugin first asks for them."""
 
@@ -187,6 +202,7 @@ __all__ = [
     "Reporter",
     "ReporterSpec",
     "Results",
+    "Rules",
     "RunContext",
     "SaliencyGenerator",
     "SaliencySpec",
@@ -211,19 +227,25 @@ __all__ = [
     "UnreadableSample",
     "as_rgb",
     "automatic_batch",
+    "cache_folder",
     "closed_loop",
+    "compose",
     "decode_ssd",
     "did_you_mean",
     "evenly",
+    "feed_saliency",
     "files_fingerprint",
     "graph_tail",
     "hookimpl",
     "last_spatial_activation",
+    "load_card",
     "map_to_input",
     "normalize",
+    "of_predicted_class",
     "one_of",
     "open_picture",
     "open_session",
+    "package_sources",
     "prepare",
     "provider_problem",
     "provider_versions",
@@ -233,7 +255,10 @@ __all__ = [
     "scaled_map",
     "scaling_weights",
     "stable_seed",
+    "scores_graph",
+    "standard_rules",
     "unpack_mask",
     "upright",
     "with_output",
+    "write_bytes",
 ]

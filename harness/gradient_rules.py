@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from harness.errors import PluginError
@@ -14,7 +14,12 @@ if TYPE_CHECKING:
 
 
 def gradient_rules(host: Host) -> Rules:
-    """The standard rules with those of plugins over them; a plugin's module is imported when its rule is needed.
+    """The standard rules with those of plugins over them, see `rules_of`."""
+    return rules_of(host.specs(GradientRuleSpec))
+
+
+def rules_of(specs: Iterable[GradientRuleSpec]) -> Rules:
+    """The standard rules with the declared ones over them; a plugin's module is imported when its rule is needed.
 
     Raises PluginError when two plugins declare a rule for one operator.
     """
@@ -22,7 +27,7 @@ def gradient_rules(host: Host) -> Rules:
 
     rules = standard_rules()
     claimed: dict[tuple[str, str], GradientRuleSpec] = {}
-    for spec in host.specs(GradientRuleSpec):
+    for spec in specs:
         other = claimed.setdefault((spec.domain, spec.name), spec)
         if other is not spec:
             raise PluginError(f'two plugins declare a gradient rule for "{spec.name}" of domain "{spec.domain}": '

@@ -77,11 +77,12 @@ def of_predictions(cell: Cell, dataset: Dataset, file: ModelFile) -> dict[str, A
 
 
 def _of_saliency(entry: SaliencyEntry) -> dict[str, Any]:
-    """A generator with its params, and the files of one that only reads maps."""
+    """A generator with its params, the files that it says it reads, and the gradient rules of plugins."""
     facts = _of_plugin(entry.spec, entry.params)
-    if entry.spec.stored:
-        with blame(entry.spec):
-            facts["files"] = create(entry.spec, entry.params).fingerprint()
+    with blame(entry.spec):
+        fingerprint = getattr(create(entry.spec, entry.params), "fingerprint", None)
+        facts["files"] = fingerprint() if fingerprint else ""
+    facts["rules"] = [_of_plugin(spec, None) for spec in entry.rules]
     return facts
 
 
@@ -98,6 +99,11 @@ def _of_plugin(spec: Spec, params: Any) -> dict[str, Any]:
     package = (spec.factory or getattr(spec, "locate", "")).partition(".")[0].partition(":")[0]
     return {"role": spec.role, "name": spec.name, "provider": str(spec.provider), "params": params,
             "sources": _sources(package)}
+
+
+def package_sources(*packages: str) -> str:
+    """Changes when a Python file of one of these top-level packages does."""
+    return digest([_sources(package) for package in packages])
 
 
 @lru_cache(maxsize=64)

@@ -17,6 +17,7 @@ from harness.specs import (
     BackendSpec,
     DatasetSpec,
     ExecutorSpec,
+    GradientRuleSpec,
     MetricSpec,
     ModelSpec,
     SaliencySpec,
@@ -200,7 +201,11 @@ class _Reader:
 
     def _saliency(self, key: str, data: dict[str, Any], path: KeyPath) -> SaliencyEntry | None:
         found = self._plugin(SaliencyTable, SaliencySpec, data, path)
-        return None if found is None else SaliencyEntry(key, found[1], found[2], found[0].layer)
+        if found is None:
+            return None
+        table, spec, params = found
+        return SaliencyEntry(key, spec, params, table.layer,
+                             tuple(self.host.specs(GradientRuleSpec)) if spec.graph else ())
 
     def _simple(self, spec_type: type[S], entry: Callable[[str, S, Params], E]) -> Reader[E]:
         """How a table with nothing but a plugin and its params is read."""

@@ -18,6 +18,7 @@ from harness.specs import (
     BackendSpec,
     DatasetSpec,
     ExecutorSpec,
+    GradientRuleSpec,
     MetricSpec,
     ModelSpec,
     SaliencySpec,
@@ -269,9 +270,10 @@ class ModelEntry(Entry[ModelSpec]):
 
 @dataclass(frozen=True)
 class SaliencyEntry(Entry[SaliencySpec]):
-    """A saliency generator of the suite."""
+    """A saliency generator of the suite. rules: the gradient rules that plugins declare, where it works in a graph."""
 
     layer: str | None = None
+    rules: tuple[GradientRuleSpec, ...] = ()
 
     @property
     def passes(self) -> float | None:
