@@ -86,7 +86,6 @@ if TYPE_CHECKING:
     from harness.onnx.scores import with_output
     from harness.onnx.session import open_session
     from harness.onnx.split import graph_tail
-    from harness.opened import automatic_batch
     from harness.photographs import as_rgb, open_picture, read_photograph, upright
     from harness.resample import map_to_input, resize_maps, scaled_map, scaling_weights
     from harness.suppression import decode_ssd
@@ -100,7 +99,6 @@ _LAZY = {
     "Ragged": "harness.table",
     "Table": "harness.table",
     "as_rgb": "harness.photographs",
-    "automatic_batch": "harness.opened",
     "closed_loop": "harness.measure",
     "decode_ssd": "harness.suppression",
     "graph_tail": "harness.onnx.split",
@@ -208,7 +206,6 @@ __all__ = [
     "Unreadable",
     "UnreadableSample",
     "as_rgb",
-    "automatic_batch",
     "closed_loop",
     "decode_ssd",
     "did_you_mean",
