@@ -88,6 +88,7 @@ if TYPE_CHECKING:
     from harness.onnx.split import graph_tail
     from harness.photographs import as_rgb, open_picture, read_photograph, upright
     from harness.resample import map_to_input, resize_maps, scaled_map, scaling_weights
+    from harness.stats import stable_seed
     from harness.suppression import decode_ssd
     from harness.table import Ragged, Table
 
@@ -115,6 +116,7 @@ _LAZY = {
     "resize_maps": "harness.resample",
     "scaled_map": "harness.resample",
     "scaling_weights": "harness.resample",
+    "stable_seed": "harness.stats",
     "unpack_mask": "harness.masks",
     "upright": "harness.photographs",
     "with_output": "harness.onnx.scores",
@@ -227,6 +229,7 @@ __all__ = [
     "resize_maps",
     "scaled_map",
     "scaling_weights",
+    "stable_seed",
     "unpack_mask",
     "upright",
     "with_output",

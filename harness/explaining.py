@@ -122,15 +122,16 @@ class Explainer:
         return cls(cell, entry, model, model.handle, generator, cache, key, KeptMaps(cache))
 
     def explain(self, samples: Samples) -> Samples:
-        """The samples with `saliency`, `classes`, `predict`, `explain` and `model`."""
+        """The samples with `saliency`, `classes`, `seeds`, `predict`, `explain` and `model`."""
         if samples.inputs is None:
             raise ValueError("maps are made of inputs, not of stored predictions")
         classes = self._classes(samples)
-        maps = self._maps(samples, samples.inputs, classes)
-        return replace(samples, saliency=maps, classes=classes, predict=self.handle.predict, explain=self._explain,
-                       model=self.handle)
+        seeds = [stable_seed(self.cell.seed, id_) for id_ in samples.ids]
+        maps = self._maps(samples, samples.inputs, classes, seeds)
+        return replace(samples, saliency=maps, classes=classes, seeds=seeds, predict=self.handle.predict,
+                       explain=self._explain, model=self.handle)
 
-    def _maps(self, samples: Samples, inputs: Floats, classes: NDArray[np.int64]) -> Floats:
+    def _maps(self, samples: Samples, inputs: Floats, classes: NDArray[np.int64], seeds: Sequence[int]) -> Floats:
         ids = samples.ids
         key = identity.digest([self.key, _MAPS, list(ids)])
         self.kept.places.update({id_: (key, row, int(classes[row])) for row, id_ in enumerate(ids)})
@@ -141,7 +142,7 @@ class Explainer:
         if isinstance(self.generator, StoredExplainer):
             maps = self._stored(self.generator.stored, samples)
         else:
-            maps = self._explain(inputs, classes, [stable_seed(self.cell.seed, id_) for id_ in ids])
+            maps = self._explain(inputs, classes, seeds)
         self.seconds.append((time.perf_counter() - started) / len(ids))
         self.cache.store_table(_MAPS, key, Table({IDS: np.array(ids), _MAPS: maps}))
         return maps

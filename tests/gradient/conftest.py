@@ -91,6 +91,11 @@ def float32(model: onnx.ModelProto) -> onnx.ModelProto:
     return copy
 
 
+@pytest.fixture(scope="session", name="run_float32")
+def _run_float32() -> Callable[..., list[Array]]:
+    return run_float32
+
+
 def run_float32(model: onnx.ModelProto, feeds: Mapping[str, Array], outputs: Sequence[str]) -> list[Array]:
     import onnxruntime
 

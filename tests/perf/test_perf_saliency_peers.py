@@ -1,8 +1,8 @@
 """Saliency as a graph against captum and pytorch-grad-cam: the same network, image and class, alternated in one run.
 
 Maps are compared before anything is timed. CPU time at one thread, otherwise elapsed time; medians of rounds. The price
-in forward passes is the harness's own and holds on any CPU. How many times faster than torch that is depends on how much
-faster onnxruntime's forward pass is on that CPU, so the ratio is held against this one; whether it reaches BAR is
+in forward passes is the harness's own and holds on any CPU. How many times faster than torch that is depends on how
+much faster onnxruntime's forward pass is on that CPU, so the ratio is held against this one; whether it reaches BAR is
 recorded.
 pytorch-grad-cam joins where it is installed: pip install --no-deps grad-cam ttach opencv-python-headless.
 """
@@ -79,8 +79,9 @@ def calls_of(name, batch, threads):
         if spec.name in METHODS:
             graph = create(spec, spec.params()).build(model, card)
             calls[spec.name] = runner(graph, threads, {"image": image, "class": classes})
-    return {**calls, "torch forward": inference(net, torch.from_numpy(image)), **captum_calls(net, layer, torch.from_numpy(image)),
-            **grad_cam_calls(net, layer, torch.from_numpy(image))}
+    tensor = torch.from_numpy(image)
+    return {**calls, "torch forward": inference(net, tensor), **captum_calls(net, layer, tensor),
+            **grad_cam_calls(net, layer, tensor)}
 
 
 def runner(model, threads, feeds):

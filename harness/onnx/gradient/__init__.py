@@ -1,6 +1,6 @@
 """Reverse-mode differentiation of ONNX graphs into ONNX graphs."""
 
-from harness.onnx.gradient.backward import append_gradients
+from harness.onnx.gradient.backward import append_gradients, differentiated
 from harness.onnx.gradient.broadcast import unbroadcast
 from harness.onnx.gradient.build import build, gradient_name
 from harness.onnx.gradient.context import Context
@@ -29,6 +29,7 @@ __all__ = [
     "UnsupportedOp",
     "append_gradients",
     "build",
+    "differentiated",
     "gradient_name",
     "modifier_rules",
     "prepare",

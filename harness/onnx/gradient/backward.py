@@ -8,8 +8,9 @@ import numpy as np
 import onnx
 
 from harness.onnx.gradient.context import Context
+from harness.onnx.gradient.definitions import definition
 from harness.onnx.gradient.errors import GradientError, UnsupportedOp, label
-from harness.onnx.gradient.graph import Graph
+from harness.onnx.gradient.graph import Graph, made_by
 from harness.onnx.gradient.patterns import with_activations
 from harness.onnx.gradient.rules import Rules
 
@@ -33,32 +34,39 @@ def append_gradients(graph: Graph, cotangents: Mapping[str, str], wrt: Sequence[
         for name in node.output:
             if name in arriving:
                 gradients[name] = _sum(graph, arriving.pop(name))
-        if active.get(id(node)):
-            for name, value in _back(graph, node, gradients, active[id(node)], rules):
+        if made_by(node) in active:
+            for name, value in _back(graph, node, gradients, active[made_by(node)], rules):
                 arriving.setdefault(name, []).append(value)
     gradients.update({name: _sum(graph, values) for name, values in arriving.items()})
     return {name: _found(graph, gradients, name, cotangents) for name in wrt}
 
 
+def differentiated(graph: Graph, cotangents: Iterable[str], wrt: Iterable[str]) -> list[onnx.NodeProto]:
+    """The nodes that gradients pass on their way; activations written out as arithmetic are one node."""
+    nodes = with_activations(graph, {*cotangents, *wrt})
+    active = _between(graph, nodes, wrt, cotangents)
+    return [node for node in nodes if made_by(node) in active]
+
+
 def _between(graph: Graph, nodes: Sequence[onnx.NodeProto], wrt: Iterable[str],
-             cotangents: Iterable[str]) -> dict[int, tuple[bool, ...]]:
-    """Of each node (by identity) on a path from `wrt` to `cotangents`: which of its inputs are on the path."""
+             cotangents: Iterable[str]) -> dict[str, tuple[bool, ...]]:
+    """Of each node (by what it makes first) between `wrt` and `cotangents`: which of its inputs are on a path."""
     sources = set(wrt)
     dependent = set(sources)
     for node in nodes:
         if any(name in dependent for name in node.input):
-            dependent.update(name for name in node.output if name and differentiable(graph, name))
-    active: dict[int, tuple[bool, ...]] = {}
+            dependent.update(name for name in node.output if name and _differentiable(graph, name))
+    active: dict[str, tuple[bool, ...]] = {}
     useful = {name for name in cotangents if name in dependent}
     for node in reversed(nodes):
         inputs = tuple(name in dependent for name in node.input)
         if any(name in useful for name in node.output) and any(inputs):
-            active[id(node)] = inputs
+            active[made_by(node)] = inputs
             useful.update(name for name in node.input if name in dependent)
     return active
 
 
-def differentiable(graph: Graph, name: str) -> bool:
+def _differentiable(graph: Graph, name: str) -> bool:
     """Integers and booleans carry no gradient: shapes, indices, masks."""
     dtype = graph.dtype(name)
     return dtype is None or not (np.issubdtype(dtype, np.integer) or dtype in (np.bool_, np.object_))
@@ -71,14 +79,27 @@ def _back(graph: Graph, node: onnx.NodeProto, gradients: Mapping[str, str], need
     if not any(cotangents):
         return []
     rule = rules.find(node)
+    ctx = Context(graph, node, cotangents, needed)
     if rule is None:
-        raise UnsupportedOp(node)
-    results = rule(Context(graph, node, cotangents, needed))
+        return _through_definition(ctx, rules)
+    results = rule(ctx)
     if isinstance(results, str) or any(results[len(node.input):]):
         raise GradientError(f"the rule of {node.op_type} must return a sequence with one name or None for each of the "
                             f"{len(node.input)} inputs at {label(node)}, got {results!r}")
     pairs = zip(node.input, results, needed, strict=False)
     return [(name, value) for name, value, wanted in pairs if wanted and value is not None]
+
+
+def _through_definition(ctx: Context, rules: Rules) -> list[tuple[str, str]]:
+    outputs = definition(ctx)
+    if outputs is None:
+        raise UnsupportedOp(ctx.node)
+    starts = {outputs[name]: value for name, value in zip(ctx.node.output, ctx.cotangents, strict=True) if value}
+    wrt = [name for name, wanted in zip(ctx.node.input, ctx.needed, strict=True) if wanted]
+    try:
+        return list(append_gradients(ctx.graph, starts, list(dict.fromkeys(wrt)), rules).items())
+    except UnsupportedOp as error:
+        raise UnsupportedOp(ctx.node) from error
 
 
 def _sum(graph: Graph, values: Sequence[str]) -> str:

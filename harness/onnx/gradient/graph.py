@@ -110,9 +110,13 @@ class Graph:
                                 **{key: value for key, value in attributes.items() if value is not None})
         while node.input and not node.input[-1]:
             node.input.pop()
-        self.model.graph.node.append(node)
-        self._producers.update(dict.fromkeys(names, self.model.graph.node[-1]))
+        self.append(node)
         return names
+
+    def append(self, node: onnx.NodeProto) -> None:
+        """Append a finished node, whose outputs have names from `unique`."""
+        self.model.graph.node.append(node)
+        self._producers.update(dict.fromkeys(filter(None, node.output), self.model.graph.node[-1]))
 
     def constant(self, value: Any, dtype: Any = None) -> str:
         """The name of an initializer with this value; equal ones are stored once."""
@@ -191,6 +195,11 @@ def _shape(proto: onnx.TensorShapeProto) -> Shape:
 
 def _value_info(name: str, dtype: Any, shape: Shape | None) -> onnx.ValueInfoProto:
     return helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(np.dtype(dtype)), shape)
+
+
+def made_by(node: onnx.NodeProto) -> str:
+    """The first tensor that a node makes: no other node has it, so that it identifies the node."""
+    return next(filter(None, node.output), "")
 
 
 def attributes_of(node: onnx.NodeProto) -> Mapping[str, Any]:

@@ -14,7 +14,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from harness.onnx.gradient.graph import Graph
+from harness.onnx.gradient.graph import Graph, made_by
 
 Array = NDArray[Any]
 _BENDS = frozenset({"Clip", "Erf", "HardSigmoid", "Max", "Min", "Relu", "Sigmoid", "Softplus", "Tanh"})
@@ -29,22 +29,22 @@ def with_activations(graph: Graph, visible: Iterable[str]) -> list[onnx.NodeProt
     visible: tensors that others refer to; a region that hides one of them stays as it is.
     """
     nodes = graph.nodes
-    users: dict[str, set[int]] = {}
+    users: dict[str, set[str]] = {}
     for node in nodes:
         for name in node.input:
-            users.setdefault(name, set()).add(id(node))
+            users.setdefault(name, set()).add(made_by(node))
     order = {name: index for index, node in enumerate(nodes) for name in node.output}
-    hidden: set[int] = set()
-    replaced: dict[int, onnx.NodeProto] = {}
+    hidden: set[str] = set()
+    replaced: dict[str, onnx.NodeProto] = {}
     for node in reversed(nodes):
-        if node.op_type in ("Mul", "Div") and id(node) not in hidden:
+        if node.op_type in ("Mul", "Div") and made_by(node) not in hidden:
             region, activation = _recognized(graph, node, order)
             inner = {name for each in region[1:] for name in each.output}
-            members = set(map(id, region))
+            members = set(map(made_by, region))
             if activation and not inner & set(visible) and all(users[name] <= members for name in inner):
-                replaced[id(node)] = activation
-                hidden |= members
-    return [replaced.get(id(node), node) for node in nodes if id(node) in replaced or id(node) not in hidden]
+                replaced[made_by(node)] = activation
+                hidden |= members - {made_by(node)}
+    return [replaced.get(made_by(node), node) for node in nodes if made_by(node) not in hidden]
 
 
 def _recognized(graph: Graph, last: onnx.NodeProto, order: Mapping[str, int]

@@ -7,10 +7,7 @@ from collections.abc import Sequence
 import onnx
 from onnx import helper, inliner, numpy_helper, version_converter
 
-from harness.onnx.gradient.definitions import expanded
 from harness.onnx.gradient.errors import GradientError, label
-from harness.onnx.gradient.rules import Rules
-from harness.onnx.gradient.standard import standard_rules
 from harness.onnx.simplify import simplify
 
 OPSET = 18
@@ -19,23 +16,16 @@ _COORDINATES = 11
 """The opset since which Resize says how coordinates are meant."""
 
 
-def prepare(model: onnx.ModelProto, *, keep: Sequence[str] = (), fold_batch_norm: bool = False,
-            rules: Rules | None = None) -> onnx.ModelProto:
+def prepare(model: onnx.ModelProto, *, keep: Sequence[str] = (), fold_batch_norm: bool = False) -> onnx.ModelProto:
     """A simplified copy at opset 18 or newer, see `simplify`.
 
-    Operators without a rule that ONNX defines by others, e.g. Attention, are replaced by their definitions.
-
-    rules: by default those of this package. keep: inner tensors that have to stay, e.g. those to differentiate by.
-    fold_batch_norm: merge BatchNormalization into the convolution before it, unless its output is to be kept; those
-    weights are not the file's any more. Raises GradientError when onnx can not convert the graph to a newer opset,
-    ModelFileError as `simplify`.
+    keep: inner tensors that have to stay, e.g. those to differentiate by. fold_batch_norm: merge BatchNormalization
+    into the convolution before it, unless its output is to be kept; those weights are not the file's any more.
+    Raises GradientError when onnx can not convert the graph to a newer opset, ModelFileError as `simplify`.
     """
     if model.functions:
         model = inliner.inline_local_functions(model)
-    prepared = simplify(upgraded(model), fold_batch_norm=fold_batch_norm, keep=keep)
-    while (definition := expanded(prepared, rules or standard_rules())) is not None:
-        prepared = simplify(definition, fold_batch_norm=fold_batch_norm, keep=keep)
-    return prepared
+    return simplify(upgraded(model), fold_batch_norm=fold_batch_norm, keep=keep)
 
 
 def upgraded(model: onnx.ModelProto) -> onnx.ModelProto:
