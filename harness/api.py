@@ -75,15 +75,20 @@ from harness.tasks import (
 from harness.trainable import Finish, Pretrained, Recipe, Trainable
 
 if TYPE_CHECKING:
+    from harness.cache import cache_folder
+    from harness.files import write_bytes
     from harness.geometry import Fit, normalize, prepare
+    from harness.identity import package_sources
     from harness.masks import unpack_mask
     from harness.measure import closed_loop
-    from harness.onnx.explainer import ExplainerDraft
+    from harness.onnx.compose import compose
+    from harness.onnx.explainer import ExplainerDraft, of_predicted_class
     from harness.onnx.gradient import Graph, Modifier
     from harness.onnx.layers import last_spatial_activation
-    from harness.onnx.models import read_labels
+    from harness.onnx.models import load_card, read_labels
     from harness.onnx.providers import provider_problem, provider_versions
-    from harness.onnx.scores import with_output
+    from harness.onnx.saliency_fed import feed_saliency
+    from harness.onnx.scores import scores_graph, with_output
     from harness.onnx.session import open_session
     from harness.onnx.split import graph_tail
     from harness.photographs import as_rgb, open_picture, read_photograph, upright
@@ -100,14 +105,20 @@ _LAZY = {
     "Ragged": "harness.table",
     "Table": "harness.table",
     "as_rgb": "harness.photographs",
+    "cache_folder": "harness.cache",
     "closed_loop": "harness.measure",
+    "compose": "harness.onnx.compose",
     "decode_ssd": "harness.suppression",
+    "feed_saliency": "harness.onnx.saliency_fed",
     "graph_tail": "harness.onnx.split",
     "last_spatial_activation": "harness.onnx.layers",
+    "load_card": "harness.onnx.models",
     "map_to_input": "harness.resample",
     "normalize": "harness.geometry",
+    "of_predicted_class": "harness.onnx.explainer",
     "open_picture": "harness.photographs",
     "open_session": "harness.onnx.session",
+    "package_sources": "harness.identity",
     "prepare": "harness.geometry",
     "provider_problem": "harness.onnx.providers",
     "provider_versions": "harness.onnx.providers",
@@ -116,10 +127,12 @@ _LAZY = {
     "resize_maps": "harness.resample",
     "scaled_map": "harness.resample",
     "scaling_weights": "harness.resample",
+    "scores_graph": "harness.onnx.scores",
     "stable_seed": "harness.stats",
     "unpack_mask": "harness.masks",
     "upright": "harness.photographs",
     "with_output": "harness.onnx.scores",
+    "write_bytes": "harness.files",
 }
 """Names whose modules need numpy, Pillow or onnxruntime: imported when a plugin first asks for them."""
 
@@ -208,19 +221,25 @@ __all__ = [
     "Unreadable",
     "UnreadableSample",
     "as_rgb",
+    "cache_folder",
     "closed_loop",
+    "compose",
     "decode_ssd",
     "did_you_mean",
     "evenly",
+    "feed_saliency",
     "files_fingerprint",
     "graph_tail",
     "hookimpl",
     "last_spatial_activation",
+    "load_card",
     "map_to_input",
     "normalize",
+    "of_predicted_class",
     "one_of",
     "open_picture",
     "open_session",
+    "package_sources",
     "prepare",
     "provider_problem",
     "provider_versions",
@@ -229,8 +248,10 @@ __all__ = [
     "resize_maps",
     "scaled_map",
     "scaling_weights",
+    "scores_graph",
     "stable_seed",
     "unpack_mask",
     "upright",
     "with_output",
+    "write_bytes",
 ]

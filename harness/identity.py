@@ -100,6 +100,11 @@ def _of_plugin(spec: Spec, params: Any) -> dict[str, Any]:
             "sources": _sources(package)}
 
 
+def package_sources(*packages: str) -> str:
+    """Changes when a Python file of one of these top-level packages does."""
+    return digest([_sources(package) for package in packages])
+
+
 @lru_cache(maxsize=64)
 def _sources(package: str) -> str:
     """Hash over the Python files of a top-level package or module; its version alone would miss edits in place."""
