@@ -14,7 +14,7 @@ from harness.cli.options import discover, no_plugins_option
 from harness.errors import ModelFileError, UsageError, did_you_mean, one_of
 
 if TYPE_CHECKING:
-    from harness.explanation import Method, Subject
+    from harness.explanation import Floats, Method, Photograph, Subject
     from harness.host import Host
     from harness.params import Params
     from harness.showing import Explained
@@ -70,7 +70,9 @@ def command(model: Path, photographs: tuple[Path, ...], methods: tuple[str, ...]
     if layer is not None:
         card = card.model_copy(update={"cam_layer": layer})
     made = [] if list_layers else _methods(host, methods, params)
+    from harness import showing
     from harness.explanation import open_subject
+    from harness.showing import Explained
     from harness.terminal import PassCounter
 
     with PassCounter() as counter, _hints(), open_subject(model, card, counter.add) as subject:
@@ -79,8 +81,13 @@ def command(model: Path, photographs: tuple[Path, ...], methods: tuple[str, ...]
         if list_layers:
             _list_layers(subject)
             return 0
+        # Everything that can be wrong is found before the work begins.
         files = _files(made, photographs, Files(output=output, save_map=save_map, export=export))
-        explained = _explain(subject, photographs, classes, top, made, counter)
+        chosen = _choose(subject, photographs, classes, top)
+        showing.check_files(files.output, files.save_map, len(chosen) * len(made))
+        explained = [Explained(photograph, index, _maps(subject, photograph, index, made, counter))
+                     for photograph, index in chosen]
+        counter.stop()
         _write(subject, explained, made, files)
     return 0
 
@@ -178,21 +185,23 @@ def _files(methods: Sequence[Method], photographs: Sequence[Path], files: Files)
                  export=files.export)
 
 
-def _explain(subject: Subject, photographs: Sequence[Path], classes: Sequence[str], top: int | None,
-             methods: Sequence[Method], counter: PassCounter) -> list[Explained]:
-    from harness.showing import Explained, choose
+def _choose(subject: Subject, photographs: Sequence[Path], classes: Sequence[str],
+            top: int | None) -> list[tuple[Photograph, int]]:
+    """Each photograph with each class to explain."""
+    from harness.showing import choose
 
-    explained = []
-    for path in photographs:
-        photograph = subject.read(path)
-        for index in choose(subject, photograph, classes, top):
-            maps = []
-            for method in methods:
-                counter.start(f"{path.name}: {method.name}", getattr(method.params, "passes", method.spec.passes))
-                maps.append(subject.explain(method, photograph, index))
-            explained.append(Explained(photograph, index, maps))
-    counter.stop()
-    return explained
+    read = [subject.read(path) for path in photographs]
+    return [(photograph, index) for photograph in read for index in choose(subject, photograph, classes, top)]
+
+
+def _maps(subject: Subject, photograph: Photograph, index: int, methods: Sequence[Method],
+          counter: PassCounter) -> list[Floats]:
+    maps = []
+    for method in methods:
+        passes = getattr(method.params, "passes", method.spec.passes)
+        counter.start(f"{photograph.path.name}: {method.name}", passes)
+        maps.append(subject.explain(method, photograph, index))
+    return maps
 
 
 def _write(subject: Subject, explained: Sequence[Explained], methods: Sequence[Method], files: Files) -> None:
