@@ -245,8 +245,8 @@ def harness_reporters() -> Iterable[ReporterSpec]:
             def __init__(self, params):
                 pass
 
-            def render(self, results):
-                return {"keys.txt": "".join(f"{cell.key}\\n" for cell in results.cells)}
+            def render(self, run):
+                return {"keys.txt": "".join(f"{cell.key}\\n" for cell in run.results.cells)}
 
         @hookimpl
         def harness_reporters():
@@ -262,10 +262,13 @@ def harness_gradient_rules() -> Iterable[GradientRuleSpec]:
 
         from harness.api import GradientRuleSpec, hookimpl
 
+        def halve(context):
+            return [context.op("Mul", context.dy, context.number(0.5))]
+
         @hookimpl
         def harness_gradient_rules():
             return [GradientRuleSpec(name="Halve", domain="com.acme", summary="Half of the incoming gradient.",
-                                     factory="acme_harness.rules:halve")]
+                                     factory=f"{__name__}:halve")]
     """
 
 

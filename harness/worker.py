@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 import traceback
 from collections.abc import Sequence
@@ -13,6 +14,8 @@ from harness import identity, quality, timing
 from harness.cache import IDS, Cache
 from harness.contracts import Dataset, ModelFile, Progress, Unreadable
 from harness.errors import BackendUnavailable, HandledError
+from harness.exports import RECORD
+from harness.files import write_bytes, write_text
 from harness.plan import Cell
 from harness.results import CellResult, Cost, ErrorResult
 from harness.table import Table
@@ -61,6 +64,7 @@ class CellGroup:
         except Exception as error:  # noqa: BLE001  a failed cell is a result
             return base_result(cell, id_, status="failed", error=error_result(error))
         cost = measured.pop("cost", {})
+        measured["files"].update(self._keep_record(cell, Path(file.path)))
         seconds = round(time.perf_counter() - started, 3)
         model_mb = Path(file.path).stat().st_size / 1e6
         return base_result(cell, id_, status="ok", **measured,
@@ -70,7 +74,7 @@ class CellGroup:
         dataset, measured = quality.measure(cell, file, self.cache, progress)
         metrics, curves = quality.summarize(cell, measured)
         files = self._save_rows(cell, measured.rows)
-        files.update(self._save_thumbnails(cell, file, dataset, measured.predictions))
+        files.update(self._save_thumbnails(cell, file, dataset, measured))
         return {"metrics": metrics, "curves": curves, "runs_on": measured.runs_on, "cached": measured.cached,
                 "reason": unreadable_note(measured.unreadable, len(dataset)), "files": files,
                 "cost": {"forward_passes": measured.forward_passes, "map_ms": measured.map_ms,
@@ -82,25 +86,44 @@ class CellGroup:
         Table({"nanoseconds": raw.nanoseconds}).save(self.directory / name)
         return {"latency": result, "runs_on": runs_on, "files": {"samples": name}}
 
+    def _keep_record(self, cell: Cell, model: Path) -> dict[str, str]:
+        """Copy what is told of the model's training, where its export has it, so that the folder tells the whole."""
+        record = model.with_name(RECORD)
+        if not record.is_file():
+            return {}
+        name = f"exports/{slug(cell.model.id)}.json"
+        write_bytes(self.directory / name, record.read_bytes())
+        return {"export": name}
+
     def _save_rows(self, cell: Cell, rows: dict[str, Table]) -> dict[str, str]:
         names = {f"rows.{id_}": f"rows/{slug(cell.key)}/{slug(id_)}.npz" for id_ in rows}
         for id_, table in rows.items():
             table.save(self.directory / names[f"rows.{id_}"])
         return names
 
-    def _save_thumbnails(self, cell: Cell, file: ModelFile, dataset: Dataset, predictions: Table) -> dict[str, str]:
+    def _save_thumbnails(self, cell: Cell, file: ModelFile, dataset: Dataset,
+                         measured: quality.Quality) -> dict[str, str]:
         from harness.onnx.models import load_card
-        from harness.thumbnails import Sampler, Writer
+        from harness.showcase import choose
+        from harness.thumbnails import Writer
 
         name = f"thumbnails/{slug(cell.key)}"
+        predictions = measured.predictions
+        showcase = choose(cell.metrics, measured.rows, predictions.rows)
         writer = Writer(self.directory / name, load_card(file))
         rows = {id_: row for row, id_ in enumerate(predictions.dense(IDS))}
         outputs = predictions.select([column for column in predictions if column != IDS])
-        for batch in dataset.batches(cell.batch_size or _FEW, sorted(Sampler(len(dataset)).positions)):
+        for batch in dataset.batches(cell.batch_size or _FEW, showcase.rows):
             for id_, image, target in zip(batch.ids, batch.images, batch.targets, strict=True):
-                writer.add(id_, image, target, outputs, rows[id_])
+                writer.add(id_, image, target, outputs, rows[id_], showcase.scores.get(rows[id_]))
         writer.close()
-        return {"thumbnails": name}
+        files = {"thumbnails": name}
+        if showcase.scores:
+            files["scores"] = f"scores/{slug(cell.key)}.json"
+            ids = predictions.dense(IDS)
+            write_text(self.directory / files["scores"],
+                       json.dumps([{"id": str(ids[row]), **scores} for row, scores in showcase.scores.items()]))
+        return files
 
 
 def base_result(cell: Cell, id_: str, **fields: Any) -> CellResult:
