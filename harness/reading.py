@@ -367,6 +367,12 @@ def _metric_problem(metric: MetricEntry, task: str, bench: Bench) -> str | None:
     for dataset in bench.datasets:
         if needed and not needed & dataset.provides:
             return f'"{metric.id}" needs {one_of(needed)}, dataset "{dataset.id}" has {one_of(dataset.provides)}'
+    for saliency in bench.saliency:
+        cost = metric.maps * (saliency.passes or 0)
+        if cost > metric.budget:
+            return (f'"{metric.id}" makes {metric.maps} further maps for each sample, with "{saliency.id}" about '
+                    f"{cost:,.0f} forward passes, and its budget is {metric.budget:,.0f}: raise the budget, or leave "
+                    "one of them out")
     return None
 
 

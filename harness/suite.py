@@ -5,6 +5,7 @@ Frozen and free of I/O; `harness.reading` makes it from a file.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -220,6 +221,24 @@ class MetricEntry(Entry[MetricSpec]):
         required: frozenset[str] = getattr(self.params, "requires", self.spec.requires)
         return required
 
+    @property
+    def passes(self) -> float:
+        """Forward passes for each sample, as far as they do not depend on the generator."""
+        passes: float = getattr(self.params, "passes", self.spec.passes)
+        return passes
+
+    @property
+    def maps(self) -> int:
+        """Further maps for each sample that it has the generator make."""
+        maps: int = getattr(self.params, "maps", 0)
+        return maps
+
+    @property
+    def budget(self) -> float:
+        """The most forward passes for one sample that these maps may cost."""
+        budget: float = getattr(self.params, "budget", math.inf)
+        return budget
+
 
 @dataclass(frozen=True)
 class DatasetEntry(Entry[DatasetSpec]):
@@ -253,6 +272,12 @@ class SaliencyEntry(Entry[SaliencySpec]):
     """A saliency generator of the suite."""
 
     layer: str | None = None
+
+    @property
+    def passes(self) -> float | None:
+        """Cost of a map in forward passes; the params may know better than the declaration."""
+        passes: float | None = getattr(self.params, "passes", self.spec.passes)
+        return passes
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 
 from harness.api import MetricSpec, hookimpl
-from harness_saliency_metrics import localization
+from harness_saliency_metrics import faithfulness, localization
 
 
 @hookimpl
 def harness_metrics() -> Iterable[MetricSpec]:
-    return [*localization.METRICS]
+    return [*localization.METRICS, *faithfulness.METRICS]

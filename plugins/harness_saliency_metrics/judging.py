@@ -99,7 +99,7 @@ class RegionRows(ABC):
         if found:
             where = [each.index for each in found]
             values[where] = self.rows(found)
-            state[where] = np.where(np.isnan(values[where]).any(axis=1), LEFT_OUT, JUDGED)
+            state[where] = np.where(np.isnan(values[where]).all(axis=1), LEFT_OUT, JUDGED)
         return values, state
 
     def _check(self, samples: Samples, kind: Kind) -> None:

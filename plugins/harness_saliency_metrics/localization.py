@@ -18,6 +18,8 @@ from harness_saliency_metrics.localization_params import (
     PxapParams,
     RankAccuracyParams,
     SaliencyMetricParams,
+    WarpingErrorParams,
+    WarpParams,
 )
 from harness_saliency_metrics.params import RegionParams
 
@@ -26,8 +28,8 @@ _REGIONS = frozenset({"saliency", "boxes", "mask"})
 
 
 def _declared(name: str, summary: str, factory: str, **rest: Any) -> MetricSpec:
-    return MetricSpec(name=name, summary=summary, factory=f"harness_saliency_metrics.{factory}", tasks=TASKS,
-                      **{"requires": _REGIONS, **rest})
+    return MetricSpec(name=name, summary=summary, factory=f"harness_saliency_metrics.{factory}",
+                      **{"tasks": TASKS, "requires": _REGIONS, **rest})
 
 
 METRICS: tuple[MetricSpec, ...] = (
@@ -60,6 +62,12 @@ METRICS: tuple[MetricSpec, ...] = (
               unit="nat", range=(math.log(0.05), -math.log(1e-10)), worst=-math.log(1e-10), passes=2.0),
     _declared("mae", "Mean absolute difference of map and object.", "pixels:MeanAbsoluteError", params=MaeParams,
               conventions=("min-max", "max"), higher_is_better=False, worst=1.0),
+    _declared("warping-error", "Mismatches that no change of shape removes, only one of topology.",
+              "warping_error:WarpingError", params=WarpingErrorParams, conventions=("forward", "reverse"),
+              higher_is_better=False, worst=1.0),
+    _declared("segmentation-warping-error", "Mismatches of a segmentation that only a change of topology removes.",
+              "segmentation_warping:SegmentationWarpingError", params=WarpParams, tasks=frozenset({"segmentation"}),
+              requires=frozenset(), conventions=("forward", "reverse"), higher_is_better=False, worst=1.0),
     _declared("relevance-rank-accuracy", "Share of the most salient pixels that lie inside of the object.",
               "pixels:RankAccuracy", params=RankAccuracyParams,
               conventions=("area", "top-k", "concept-influence"), worst=0.0),

@@ -131,6 +131,27 @@ class SaliencyMetricParams(ThresholdParams):
         return frozenset({"saliency", "predict"})
 
 
+class WarpParams(Params):
+    """How one mask is warped toward another."""
+
+    convention: Literal["forward", "reverse"] = "forward"
+    """forward: the true mask is warped toward the predicted one; reverse: the predicted one toward the true one."""
+    max_distance: Annotated[float, Field(ge=0)] | None = None
+    """Only pixels at most so many pixels away from the other side of the warped mask's boundary may flip; all by
+    default."""
+
+    @property
+    def convention_text(self) -> str:
+        """All that the number depends on."""
+        return self.convention + ("" if self.max_distance is None else f", at most {self.max_distance:g} px")
+
+
+class WarpingErrorParams(ThresholdParams, WarpParams):
+    @property
+    def convention_text(self) -> str:
+        return f"{super().convention_text}, {self.binarization}"
+
+
 class RankAccuracyParams(RegionParams):
     convention: Literal["area", "top-k", "concept-influence"] = "area"
     """area: k is the area of the object; top-k: k is given; concept-influence: likewise, and divided by the object's
