@@ -56,9 +56,12 @@ def explained(samples: Samples) -> Explained:
 
 
 def original(samples: Samples) -> Probabilities:
-    """Of the images as they are, from the stored predictions."""
-    logits = samples.predictions.dense("logits")
-    return samples.once("harness_saliency_metrics.original", lambda: probabilities(logits, explained(samples).classes))
+    """Of the images as they are.
+
+    Not from the stored predictions: those of a graph that ends with a softmax are no logits.
+    """
+    given = explained(samples)
+    return samples.once("harness_saliency_metrics.original", lambda: predicted(samples, given.inputs, given.classes))
 
 
 def relevance(samples: Samples) -> list[Map | None]:

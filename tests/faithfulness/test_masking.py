@@ -101,11 +101,22 @@ def test_ties_count_where_the_convention_says_so(lab):
     assert value("average-gain", constant.samples).value == 0
 
 
-def test_the_metrics_of_a_batch_share_one_pass(lab):
+def test_the_metrics_of_a_batch_share_their_passes(lab):
+    """One of the images as they are, one of the images through their maps."""
     made = lab(6)
     for name in ("average-drop", "average-increase", "average-gain"):
         value(name, made.samples)
-    assert made.model.calls == [6]
+    assert made.model.calls == [6, 6]
+
+
+def test_stored_predictions_are_not_taken_for_logits(lab):
+    """A graph that ends with a softmax stores probabilities; the network is asked for its logits."""
+    made = lab(6)
+    expected = value("average-drop", made.samples).value
+    stored = probabilities(made.samples.predictions.dense("logits"), np.zeros(6, np.int64)).target
+    made.samples.predictions.dense("logits")[:, 0] = stored
+    made.samples._made.clear()
+    assert value("average-drop", made.samples).value == expected
 
 
 def test_probabilities_at_the_ends_of_float():
