@@ -107,7 +107,7 @@ METRICS: tuple[MetricSpec, ...] = (
         summary="Squared error of the map as a prediction of what perturbations do to the class probability.",
         tasks=_CLASSIFICATION, requires=_PREDICT, params=InfidelityParams, passes=101,
         factory="harness_saliency_metrics.infidelity:Infidelity",
-        higher_is_better=False, worst=1.0,
+        higher_is_better=False, unit="squared error", worst=1.0,
     ),
     MetricSpec(
         name="max-sensitivity",
