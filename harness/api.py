@@ -28,6 +28,7 @@ from harness.contracts import (
     Samples,
     Scalar,
     Scenario,
+    StoredMaps,
     Summary,
     TensorInfo,
     Timing,
@@ -74,31 +75,52 @@ from harness.tasks import (
 from harness.trainable import Finish, Pretrained, Recipe, Trainable
 
 if TYPE_CHECKING:
-    from harness.geometry import Fit
+    from harness.geometry import Fit, normalize, prepare
     from harness.masks import unpack_mask
     from harness.measure import closed_loop
+    from harness.onnx.explainer import ExplainerDraft
+    from harness.onnx.gradient import Graph, Modifier
     from harness.onnx.layers import last_spatial_activation
     from harness.onnx.models import read_labels
     from harness.onnx.providers import provider_problem, provider_versions
     from harness.onnx.scores import with_output
     from harness.onnx.session import open_session
+    from harness.onnx.split import graph_tail
+    from harness.opened import automatic_batch
+    from harness.photographs import as_rgb, open_picture, read_photograph, upright
+    from harness.resample import map_to_input, resize_maps, scaled_map, scaling_weights
     from harness.stats import stable_seed
     from harness.suppression import decode_ssd
     from harness.table import Ragged, Table
 
 _LAZY = {
+    "ExplainerDraft": "harness.onnx.explainer",
     "Fit": "harness.geometry",
+    "Graph": "harness.onnx.gradient",
+    "Modifier": "harness.onnx.gradient",
     "Ragged": "harness.table",
     "Table": "harness.table",
+    "as_rgb": "harness.photographs",
+    "automatic_batch": "harness.opened",
     "closed_loop": "harness.measure",
     "decode_ssd": "harness.suppression",
+    "graph_tail": "harness.onnx.split",
     "last_spatial_activation": "harness.onnx.layers",
+    "map_to_input": "harness.resample",
+    "normalize": "harness.geometry",
+    "open_picture": "harness.photographs",
     "open_session": "harness.onnx.session",
+    "prepare": "harness.geometry",
     "provider_problem": "harness.onnx.providers",
     "provider_versions": "harness.onnx.providers",
     "read_labels": "harness.onnx.models",
+    "read_photograph": "harness.photographs",
+    "resize_maps": "harness.resample",
+    "scaled_map": "harness.resample",
+    "scaling_weights": "harness.resample",
     "stable_seed": "harness.stats",
     "unpack_mask": "harness.masks",
+    "upright": "harness.photographs",
     "with_output": "harness.onnx.scores",
 }
 """Names whose modules need numpy, Pillow or onnxruntime: imported when a plugin first asks for them."""
@@ -130,11 +152,13 @@ __all__ = [
     "Executor",
     "ExecutorSpec",
     "Explain",
+    "ExplainerDraft",
     "Finish",
     "FinishedRun",
     "Fit",
     "GeneratedDataset",
     "GradientRuleSpec",
+    "Graph",
     "GraphGenerator",
     "Group",
     "HandledError",
@@ -152,6 +176,7 @@ __all__ = [
     "ModelHandle",
     "ModelRequest",
     "ModelSpec",
+    "Modifier",
     "Params",
     "PluginError",
     "Pretrained",
@@ -171,6 +196,7 @@ __all__ = [
     "ScenarioSpec",
     "SegmentationTarget",
     "SsdDecoder",
+    "StoredMaps",
     "SuitePath",
     "Summary",
     "Table",
@@ -183,19 +209,31 @@ __all__ = [
     "Trainable",
     "Unreadable",
     "UnreadableSample",
+    "as_rgb",
+    "automatic_batch",
     "closed_loop",
     "decode_ssd",
     "did_you_mean",
     "evenly",
     "files_fingerprint",
+    "graph_tail",
     "hookimpl",
     "last_spatial_activation",
+    "map_to_input",
+    "normalize",
     "one_of",
+    "open_picture",
     "open_session",
+    "prepare",
     "provider_problem",
     "provider_versions",
     "read_labels",
+    "read_photograph",
+    "resize_maps",
+    "scaled_map",
+    "scaling_weights",
     "stable_seed",
     "unpack_mask",
+    "upright",
     "with_output",
 ]

@@ -250,6 +250,19 @@ class GraphGenerator(Protocol):
         """Further inputs, e.g. noise, deterministic by seed; each has one row per sample, or is a scalar."""
 
 
+class StoredMaps(Protocol):
+    """Maps that were made elsewhere, found by the ids of the samples."""
+
+    def maps(self, ids: Sequence[str], fits: Sequence[Fit]) -> NDArray[np.float32]:
+        """(N, H, W) float32 raw maps at the model's input size; fits: how each photograph was placed there.
+
+        Raises DataError for a sample without a usable map.
+        """
+
+    def fingerprint(self) -> str:
+        """Changes when files that it reads change. Part of the cache key."""
+
+
 class Explain(Protocol):
     """The cell's generator as metrics use it: what it would have said of other inputs, or of another model."""
 
@@ -278,13 +291,20 @@ class ModelHandle(Protocol):
     def predict(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
         """(N, ...) float32 inputs -> (N, K) scores; of a classifier, its logits."""
 
+    def probabilities(self, scores: NDArray[Any]) -> NDArray[np.float64]:
+        """(N, K) scores of a classifier -> probabilities; scores of other tasks stay as they are.
+
+        The softmax over the classes; the sigmoid of each where the original graph ends with one, or has a single score.
+        """
+
     def activations(self, inputs: NDArray[np.float32], layer: str | None = None) -> NDArray[np.float32]:
         """(N, ...) float32 inputs -> (N, C, h, w) of a tensor of the graph, by default of `layer`."""
 
     def run(self, graph: onnx.ModelProto, feeds: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         """All outputs of a graph derived from `graph`, on the same backend, opened once per graph object.
 
-        feeds: one row per sample, or scalars. Where the model has a fixed batch size, it is run in pieces of it.
+        feeds: one row per sample, or scalars. Where the model has a fixed batch size, it is run in pieces of it. A
+        graph that does not take the image (harness.onnx.split) is no forward pass and not counted as one.
         """
 
     def with_weights(self, weights: Mapping[str, NDArray[Any]]) -> AbstractContextManager[ModelHandle]:

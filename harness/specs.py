@@ -77,14 +77,15 @@ class ModelSpec(Spec):
 
 @dataclass(frozen=True, kw_only=True)
 class SaliencySpec(Spec):
-    """factory(params) -> SaliencyGenerator, or GraphGenerator where `graph` is true.
+    """factory(params) -> SaliencyGenerator, GraphGenerator where `graph` is true, or StoredMaps where `stored` is.
 
-    passes: cost of one map in forward passes, None when the params decide (then their property `passes` says it);
+    passes: cost of one map in forward passes, None when the params decide (by a property `passes`, where they can);
     conventions: what its maps depend on beside the method's name.
     """
 
     role = "saliency"
     graph: bool = False
+    stored: bool = False
     passes: float | None = None
     conventions: tuple[str, ...] = ()
 

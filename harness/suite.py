@@ -275,7 +275,7 @@ class SaliencyEntry(Entry[SaliencySpec]):
 
     @property
     def passes(self) -> float | None:
-        """Cost of one map in forward passes, None when it can not be known; the params may know better."""
+        """Cost of a map in forward passes; the params may know better than the declaration."""
         passes: float | None = getattr(self.params, "passes", self.spec.passes)
         return passes
 

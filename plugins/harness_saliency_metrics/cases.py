@@ -41,9 +41,28 @@ class Case:
 
     @cached_property
     def tree(self) -> ThresholdTree:
-        """With the overlaps of the mask, where there is one."""
+        """Of all levels, with the overlaps of the mask, where there is one."""
+        return self._tree(None)
+
+    def tree_of(self, levels: NDArray[np.int64]) -> ThresholdTree:
+        """A tree that covers these levels: that of the usual ones, if it does, or that of all."""
+        if "tree" not in vars(self) and self._usual.covers(levels):
+            return self._usual
+        return self.tree
+
+    @cached_property
+    def mean_level(self) -> int:
+        """The level set of the pixels that are not below the mean, which is taken in float64."""
+        return int(np.count_nonzero(self.ranking.values >= self.raw.mean(dtype=np.float64))) - 1
+
+    @cached_property
+    def _usual(self) -> ThresholdTree:
+        """Of the grid and of the mean, which most metrics ask for."""
+        return self._tree(np.append(self.grid_levels("min-max"), self.mean_level))
+
+    def _tree(self, levels: NDArray[np.int64] | None) -> ThresholdTree:
         mask = self.truth.region("mask")
-        return ThresholdTree.of(self.ranking, None if mask is None else mask.inside, self.truth.ignore)
+        return ThresholdTree.of(self.ranking, None if mask is None else mask.inside, self.truth.ignore, levels=levels)
 
     def level_values(self, how: Normalization) -> Map:
         """(L,) the distinct values after normalization, descending; equal ones where it rounds."""

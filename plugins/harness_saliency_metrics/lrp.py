@@ -47,13 +47,14 @@ class LrpError(RegionRows):
 
     def _ious(self, found: Found) -> Floats:
         """(detections, objects)."""
-        level, tree = level_of(found.case, self.params), found.case.tree
+        level = level_of(found.case, self.params)
         objects = len(found.region.boxes) if found.region.kind == "box" and self.params.objects == "all" else 1
         if level < 0:
             return np.zeros((0, objects))
         if self.params.objects == "best":
             largest = largest_overlap(found, level)
             return np.zeros((0, 1)) if largest is None else largest.iou[:, None]
+        tree = found.case.tree_of(np.array([level]))
         nodes = tree.alive(level)
         if found.region.kind == "mask":
             return overlap(tree, nodes, found.region).iou[:, None]

@@ -64,17 +64,17 @@ class MaxAccuracy(RegionRows):
                 for suffix, (y, label) in {**labels, ".mean-iou": (mean, "mean IoU")}.items() if y is not None}
 
     def _ious(self, found: Found) -> Floats:
-        tree = found.case.tree
         if self.per_image:
-            largest = np.unique(tree.largest)
-            return np.asarray(overlap(tree, largest, found.region).iou.max(keepdims=True), np.float64)
+            tree = found.case.tree
+            return np.asarray(overlap(tree, np.unique(tree.largest), found.region).iou.max(keepdims=True), np.float64)
         if self.method.startswith("wsol"):
             return self._as_published(found)
         levels = found.case.grid_levels(self.normalize)
+        tree = found.case.tree_of(levels)
         if self.method == "v2":
             alive = tree.alive_at(levels)
             return alive.best(overlap(tree, alive.nodes, found.region).iou)
-        return overlap(tree, tree.largest[levels], found.region).iou
+        return overlap(tree, tree.largest_at(levels), found.region).iou
 
     def _as_published(self, found: Found) -> Floats:
         from harness_saliency_metrics.wsol import any_contour_iou, gray_levels, largest_contour_iou

@@ -70,8 +70,9 @@ def largest_overlap(found: Found, level: int) -> Overlap | None:
     """Of a level's largest component; None for an empty level set."""
     if level < 0:
         return None
-    tree = found.case.tree
-    return overlap(tree, tree.largest[level : level + 1], found.region)
+    at = np.array([level])
+    tree = found.case.tree_of(at)
+    return overlap(tree, tree.largest_at(at), found.region)
 
 
 class LocalizationError(MeanScores):

@@ -14,6 +14,7 @@ from harness_saliency_metrics.judging import Found, MeanScores
 from harness_saliency_metrics.localization_params import SaliencyMetricParams
 from harness_saliency_metrics.params import Kind
 from harness_saliency_metrics.regions import Region
+from harness_saliency_metrics.threshold_tree import ThresholdTree
 from harness_saliency_metrics.thresholds import level_of
 
 Floats = NDArray[np.float64]
@@ -64,10 +65,15 @@ class SaliencyMetric(MeanScores):
         return values
 
 
+def _largest(found: Found, level: int) -> tuple[ThresholdTree, int]:
+    at = np.array([level])
+    tree = found.case.tree_of(at)
+    return tree, int(tree.largest_at(at)[0])
+
+
 def _area(found: Found, level: int) -> float:
     """Share of the image."""
-    tree = found.case.tree
-    node = tree.largest[level]
+    tree, node = _largest(found, level)
     x0, y0, x1, y1 = map(int, tree.boxes[node])
     pixels = (x1 - x0) * (y1 - y0) if found.region.kind == "box" else int(tree.size[node])
     return pixels / found.case.raw.size
@@ -75,8 +81,7 @@ def _area(found: Found, level: int) -> float:
 
 def _changed(image: NDArray[np.float32], found: Found, level: int, channels_last: bool) -> NDArray[np.float32]:
     """One normalized input: cropped to the largest component's box, or 0 outside of the component."""
-    tree = found.case.tree
-    node = int(tree.largest[level])
+    tree, node = _largest(found, level)
     if found.region.kind == "mask":
         component = tree.component(node)
         return np.asarray(image * (component[:, :, None] if channels_last else component), np.float32)

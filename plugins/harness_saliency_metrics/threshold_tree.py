@@ -69,29 +69,34 @@ class Ranking:
 
 @dataclass(frozen=True)
 class ThresholdTree:
-    """All components of all level sets.
+    """All components of all level sets, or of some.
 
-    A node is one component from the level where it comes to be, or changes, to the level where it changes again:
-    start, stop: (K,) int32 levels, stop exclusive; size: pixels; first: raster index of the first pixel; inside,
-    judged: pixels of the object and of all that is judged; boxes: (K, 4) uint16 half-open x0, y0, x1, y1.
-    largest: (L,) int32 the node of each level's largest component (equal sizes: the first in raster order).
-    connectivity: of the components.
+    levels: (C,) int64, ascending, of the ranking: those that are covered. A node is one component from the covered
+    level where it comes to be, or changes, to the one where it changes again: start, stop: (K,) int32 positions in
+    `levels`, stop exclusive; size: pixels; first: raster index of the first pixel; inside, judged: pixels of the object
+    and of all that is judged; boxes: (K, 4) uint16 half-open x0, y0, x1, y1.
+    largest: (C,) int32 the node of each level's largest component (equal sizes: the first in raster order).
     """
 
     ranking: Ranking
+    levels: NDArray[np.int64]
     nodes: Ints
     boxes: NDArray[np.uint16]
     largest: Ints
-    connectivity: Connectivity = 8
+    connectivity: Connectivity
 
     @classmethod
     def of(cls, ranking: Ranking, inside: Bools | None = None, ignore: Bools | None = None,
-           connectivity: Connectivity = 8) -> ThresholdTree:
-        """inside: (h, w) the object; ignore: (h, w) pixels that count neither as object nor as judged."""
-        codes = _codes(ranking, inside, ignore)
-        nodes, boxes, largest = sweep(ranking.order, ranking.counts, ranking.shape[1], codes,
-                                      _groups(connectivity), _ones(), 1, most_components(ranking.shape, connectivity))
-        return cls(ranking, nodes, boxes, largest, connectivity)
+           connectivity: Connectivity = 8, levels: NDArray[np.int64] | None = None) -> ThresholdTree:
+        """inside: (h, w) the object; ignore: (h, w) pixels that count neither as object nor as judged.
+
+        levels: only these, in any order, which takes a third less time than all; -1 is passed over.
+        """
+        covered = np.arange(len(ranking.counts)) if levels is None else np.unique(levels[levels >= 0])
+        nodes, boxes, largest = sweep(ranking.order, ranking.counts[covered], ranking.shape[1],
+                                      _codes(ranking, inside, ignore), _groups(connectivity), _ones(), 1,
+                                      most_components(ranking.shape, connectivity))
+        return cls(ranking, covered, nodes, boxes, largest, connectivity)
 
     @property
     def start(self) -> Ints:
@@ -117,16 +122,27 @@ class ThresholdTree:
     def judged(self) -> Ints:
         return self.nodes[:, NODE_JUDGED]
 
+    def covers(self, levels: NDArray[np.int64]) -> bool:
+        """Whether the tree can be asked for these levels; it can for -1, the empty level set."""
+        asked = levels[levels >= 0]
+        at = np.minimum(np.searchsorted(self.levels, asked), len(self.levels) - 1)
+        return bool((self.levels[at] == asked).all()) if len(self.levels) else not len(asked)
+
+    def largest_at(self, levels: NDArray[np.int64]) -> Ints:
+        """(G,) covered levels from 0 -> the nodes of their largest components."""
+        return self.largest[np.searchsorted(self.levels, levels)]
+
     def alive(self, level: int) -> NDArray[np.int64]:
-        """The nodes of all components of one level set."""
-        return np.flatnonzero((self.start <= level) & (level < self.stop))
+        """The nodes of all components of one covered level set; none for -1."""
+        position = -1 if level < 0 else int(np.searchsorted(self.levels, level))
+        return np.flatnonzero((self.start <= position) & (position < self.stop))
 
     def component(self, node: int) -> Bools:
         """(h, w) bool: the pixels of a node."""
         from scipy.ndimage import label
 
         x0, y0, x1, y1 = self.boxes[node]
-        part = self.ranking.level_set(int(self.start[node]))[y0:y1, x0:x1]
+        part = self.ranking.level_set(int(self.levels[self.start[node]]))[y0:y1, x0:x1]
         labels, _ = label(part, np.ones((3, 3)) if self.connectivity == 8 else None)
         row, column = divmod(int(self.first[node]), self.ranking.shape[1])
         pixels = np.zeros(self.ranking.shape, np.bool_)
@@ -134,33 +150,34 @@ class ThresholdTree:
         return pixels
 
     def alive_at(self, levels: NDArray[np.int64]) -> Alive:
-        """The nodes that are alive at any of these (G,) levels, in any order, -1 for an empty level set."""
-        return Alive(self, levels)
+        """The nodes that are alive at any of these (G,) covered levels, in any order, -1 for an empty level set."""
+        return Alive(self, np.where(levels < 0, -1, np.searchsorted(self.levels, levels)))
 
 
 @dataclass(frozen=True)
 class Alive:
-    """The nodes that matter for some levels."""
+    """The nodes that matter for some levels. positions: (G,) in the tree's levels."""
 
     tree: ThresholdTree
-    levels: NDArray[np.int64]
+    positions: NDArray[np.int64]
 
     @cached_property
     def nodes(self) -> NDArray[np.int64]:
-        return np.flatnonzero(self._positions[self.tree.stop] > self._positions[self.tree.start])
+        return np.flatnonzero(self._before[self.tree.stop] > self._before[self.tree.start])
 
     def best(self, scores: Floats) -> Floats:
         """A score for each of `nodes` -> (G,) the highest at each of the levels; 0 where there is no component."""
         nodes = self.nodes
-        best = best_where_alive(self.tree.start[nodes], self.tree.stop[nodes], scores, self._positions,
-                                len(self.levels))
-        found = np.empty(len(self.levels))
-        found[np.argsort(self.levels, kind="stable")] = best
+        best = best_where_alive(self.tree.start[nodes], self.tree.stop[nodes], scores, self._before,
+                                len(self.positions))
+        found = np.empty(len(self.positions))
+        found[np.argsort(self.positions, kind="stable")] = best
         return found
 
     @cached_property
-    def _positions(self) -> Ints:
-        ordered = np.sort(self.levels)
+    def _before(self) -> Ints:
+        """(C + 1,) how many of the positions come before each."""
+        ordered = np.sort(self.positions)
         return np.searchsorted(ordered, np.arange(len(self.tree.largest) + 1)).astype(np.int32)
 
 

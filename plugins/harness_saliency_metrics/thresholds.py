@@ -15,15 +15,14 @@ def level_of(case: Case, params: ThresholdParams) -> int:
     normalize = "max" leaves. area: as many pixels as the normalized map's sum (at least one), and those equal to the
     last. A number is compared with the normalized map in float32.
     """
-    counts = case.ranking.counts
     if params.threshold == "mean":
-        values = case.ranking.values.astype(np.float64)
-        raw = case.raw.astype(np.float64)
-        if params.normalize == "max":
-            values, raw = np.maximum(values, 0), np.maximum(raw, 0)
-        return int(np.count_nonzero(values >= raw.mean())) - 1
+        if params.normalize != "max":
+            return case.mean_level
+        values = np.maximum(case.ranking.values, 0)
+        return int(np.count_nonzero(values >= np.maximum(case.raw, 0).mean(dtype=np.float64))) - 1
     if params.threshold == "area":
         scaled = case.normalized(params.normalize)
         area = 0.0 if scaled is None else float(scaled.sum(dtype=np.float64))
+        counts = case.ranking.counts
         return min(int(np.searchsorted(counts, max(1, round(area)))), len(counts) - 1)
     return int(levels_at(case.level_values(params.normalize), np.array([params.threshold]))[0])

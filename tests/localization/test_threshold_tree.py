@@ -85,6 +85,31 @@ def test_the_best_component_at_some_levels(kind):
         np.testing.assert_array_equal(alive.best(scores[alive.nodes]), expected)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_tree_of_some_levels(kind):
+    """It says the same of these levels as the tree of all."""
+    for seed in range(20):
+        values = make_map(kind, seed)
+        rng = np.random.default_rng(seed)
+        ranking, inside, ignore = Ranking.of(values), rng.random(values.shape) < 0.4, rng.random(values.shape) < 0.15
+        every = ThresholdTree.of(ranking, inside, ignore)
+        levels = rng.integers(-1, len(every.largest), 5)
+        some = ThresholdTree.of(ranking, inside, ignore, levels=levels)
+        assert some.covers(levels)
+        assert every.covers(np.arange(-1, len(every.largest)))
+        left = np.setdiff1d(np.arange(len(every.largest)), levels)
+        assert not any(some.covers(np.array([level])) for level in left)
+        for level in levels[levels >= 0]:
+            assert facts(some, some.largest_at(np.array([level]))) == facts(every, [every.largest[level]])
+            assert sorted(facts(some, some.alive(level))) == sorted(facts(every, every.alive(level)))
+            np.testing.assert_array_equal(some.component(some.largest_at(np.array([level]))[0]),
+                                          every.component(every.largest[level]))
+        scores = [tree.size + tree.boxes[:, 0] / 7 for tree in (some, every)]
+        alive = [tree.alive_at(levels) for tree in (some, every)]
+        best = [each.best(score[each.nodes]) for each, score in zip(alive, scores, strict=True)]
+        np.testing.assert_array_equal(*best)
+
+
 def test_pixels_rank_as_in_a_stable_sort():
     rng = np.random.default_rng(0)
     special = np.array([0.0, -0.0, 1e-45, -1e-45, 3.4e38, -3.4e38, 1.0, -1.0, 1e-38], np.float32)

@@ -3,6 +3,7 @@
 import json
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,11 +11,16 @@ from onnx import helper, numpy_helper
 from PIL import Image
 
 from harness.card import InputSpec, ModelCard
-from harness.contracts import FinishedRun, Samples
+from harness.contracts import FinishedRun, ModelFile, Samples
 from harness.discovery import Disabled
+from harness.errors import DataError
+from harness.explaining import generator_of
 from harness.geometry import Size, place
+from harness.handle import open_handle
 from harness.host import Host, HostConfig
 from harness.masks import pack_masks
+from harness.onnx.models import load_card
+from harness.onnx.session import open_session
 from harness.results import CellResult, LatencyResult, MetricResult, Results
 from harness.specs import (
     BackendSpec,
@@ -35,6 +41,7 @@ from harness.testing.conformance import (
     check_executor,
     check_metric,
     check_reporter,
+    check_saliency,
     check_scenario,
     check_spec,
     create,
@@ -51,15 +58,15 @@ def test_all_plugins_load_without_complaint():
     assert HOST.failures == []
     assert [record.warnings for record in HOST.plugins if record.warnings] == []
     assert HOST.duplicates() == []
-    expected = {"keypoints", "classification", "detection", "segmentation", "saliency-metrics", "onnx", "runtime",
-                "reports"}
+    expected = {"keypoints", "classification", "detection", "segmentation", "saliency", "saliency-metrics", "onnx",
+                "runtime", "reports"}
     assert expected <= {record.name for record in HOST.plugins}
 
 
 def test_every_kind_of_declaration_is_checked_here():
-    covered = (DatasetSpec, MetricSpec, ScenarioSpec, BackendSpec, ReporterSpec, ExecutorSpec, ModelSpec)
+    covered = (DatasetSpec, MetricSpec, ScenarioSpec, BackendSpec, ReporterSpec, ExecutorSpec, ModelSpec,
+               SaliencySpec)
     assert {type(spec) for spec in HOST.specs(Spec)} <= set(covered)
-    assert HOST.specs(SaliencySpec) == []
 
 
 @pytest.mark.parametrize("spec", declared(Spec))
@@ -263,6 +270,37 @@ def test_metrics(spec):
     for task in spec.tasks:
         samples = SAMPLES[task]()
         check_metric(spec, create(spec), explained(samples) if "saliency" in spec.requires else samples)
+
+
+FEW_PASSES = {"rise": {"masks": 24}, "kernel-shap": {"grid": (2, 3), "samples": 40}, "occlusion": {"window": 48}}
+
+
+@pytest.fixture(scope="module")
+def explained_model():
+    """The shipped classifier, two images and their classes."""
+    path = Path(__file__).parents[2] / "exports" / "cam-cnn" / "model.fp32.onnx"
+    card = load_card(ModelFile(path))
+    handle, _ = open_handle(card, path, open_session, lambda _: None)
+    inputs = np.random.default_rng(0).normal(size=(2, 3, *card.input.size)).astype(np.float32)
+    yield handle, inputs, np.array([4, 1])
+    handle.close()
+
+
+@pytest.mark.parametrize("spec", [each for each in declared(SaliencySpec) if not each.values[0].stored])
+def test_saliency(spec, explained_model):
+    generator = generator_of(spec, spec.params(**FEW_PASSES.get(spec.name, {})))
+    check_saliency(spec, generator, *explained_model)
+
+
+def test_stored_maps(tmp_path):
+    (spec,) = (each.values[0] for each in declared(SaliencySpec) if each.values[0].stored)
+    np.save(tmp_path / "a.npy", np.eye(8, dtype=np.float32))
+    stored = create(spec, path=tmp_path / "{id}.npy")
+    fit = place(Size(30, 40), InputSpec(size=(8, 8)))
+    np.testing.assert_array_equal(stored.maps(["a"], [fit]), np.eye(8, dtype=np.float32)[None])
+    with pytest.raises(DataError, match='no map for sample "b"'):
+        stored.maps(["b"], [fit])
+    assert stored.fingerprint() != create(spec, path=tmp_path / "x" / "{id}.npy").fingerprint()
 
 
 @pytest.mark.parametrize("spec", declared(ScenarioSpec))
