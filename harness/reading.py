@@ -373,6 +373,9 @@ def _metric_problem(metric: MetricEntry, task: str, bench: Bench) -> str | None:
         if needed and not needed & dataset.provides:
             return f'"{metric.id}" needs {one_of(needed)}, dataset "{dataset.id}" has {one_of(dataset.provides)}'
     for saliency in bench.saliency:
+        if "explain" in metric.requires and saliency.spec.stored:
+            return (f'"{metric.id}" asks for maps of changed inputs or models, "{saliency.id}" has those of the '
+                    "samples alone: leave one of them out")
         cost = metric.maps * (saliency.passes or 0)
         if cost > metric.budget:
             return (f'"{metric.id}" makes {metric.maps} further maps for each sample, with "{saliency.id}" about '

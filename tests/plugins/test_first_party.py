@@ -249,6 +249,10 @@ class OneLayer:
     def with_weights(self, weights):
         yield weights
 
+    def probabilities(self, scores):
+        odds = np.exp(scores.astype(np.float64))
+        return odds / odds.sum(axis=1, keepdims=True)
+
 
 def explained(samples):
     """With what metrics of maps need, where it is missing."""
