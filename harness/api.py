@@ -25,6 +25,7 @@ from harness.contracts import (
     Samples,
     Scalar,
     Scenario,
+    Subject,
     Summary,
     TensorInfo,
     Timing,
@@ -71,9 +72,10 @@ from harness.tasks import (
 from harness.trainable import Finish, Pretrained, Recipe, Trainable
 
 if TYPE_CHECKING:
+    from harness.failures import exit_reason
     from harness.geometry import Fit
     from harness.masks import unpack_mask
-    from harness.measure import closed_loop
+    from harness.measure import closed_loop, cold_start, invalidity, open_loop, poisson_arrivals
     from harness.onnx.models import read_labels
     from harness.onnx.providers import provider_problem, provider_versions
     from harness.onnx.session import open_session
@@ -85,8 +87,13 @@ _LAZY = {
     "Ragged": "harness.table",
     "Table": "harness.table",
     "closed_loop": "harness.measure",
+    "cold_start": "harness.measure",
     "decode_ssd": "harness.suppression",
+    "exit_reason": "harness.failures",
+    "invalidity": "harness.measure",
+    "open_loop": "harness.measure",
     "open_session": "harness.onnx.session",
+    "poisson_arrivals": "harness.measure",
     "provider_problem": "harness.onnx.providers",
     "provider_versions": "harness.onnx.providers",
     "read_labels": "harness.onnx.models",
@@ -158,6 +165,7 @@ __all__ = [
     "ScenarioSpec",
     "SegmentationTarget",
     "SsdDecoder",
+    "Subject",
     "SuitePath",
     "Summary",
     "Table",
@@ -171,13 +179,18 @@ __all__ = [
     "Unreadable",
     "UnreadableSample",
     "closed_loop",
+    "cold_start",
     "decode_ssd",
     "did_you_mean",
     "evenly",
+    "exit_reason",
     "files_fingerprint",
     "hookimpl",
+    "invalidity",
     "one_of",
+    "open_loop",
     "open_session",
+    "poisson_arrivals",
     "provider_problem",
     "provider_versions",
     "read_labels",

@@ -15,6 +15,7 @@ from harness.contracts import Executor, Progress, RunContext
 from harness.errors import EXIT_CELLS, EXIT_GATE, EXIT_OK, EXIT_PLUGIN, HandledError, PluginError, UsageError
 from harness.host import Host, create, default_params
 from harness.plan import Plan, count_samples, make_plan
+from harness.ratios import with_ratio
 from harness.results import CellResult, PluginResult, Results
 from harness.rundir import RunDirectory, new_directory, read_results, unfinished_directory
 from harness.specs import ExecutorSpec
@@ -186,15 +187,10 @@ def _results(suite: Suite, host: Host, cells: Sequence[CellResult],
 
 
 def _with_ratios(cells: Sequence[CellResult], reference: str | None) -> list[CellResult]:
-    """Every latency relative to the reference cell's p50; nothing when that was not measured."""
-    base = next((cell.latency.p50_ms for cell in cells if cell.key == reference and cell.latency), None)
-    return [cell if base is None else _with_ratio(cell, base) for cell in cells]
-
-
-def _with_ratio(cell: CellResult, base: float) -> CellResult:
-    if cell.latency is None or cell.latency.p50_ms is None:
-        return cell
-    return cell.model_copy(update={"latency": cell.latency.model_copy(update={"ratio": cell.latency.p50_ms / base})})
+    """Every latency relative to the reference cell's; nothing when that was not measured."""
+    base = next((cell.latency for cell in cells if cell.key == reference and cell.latency), None)
+    return [cell if base is None or cell.latency is None else
+            cell.model_copy(update={"latency": with_ratio(cell.latency, base)}) for cell in cells]
 
 
 def _notify(host: Host, hook: str, context: RunContext, observer: Observer) -> None:

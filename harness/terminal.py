@@ -98,6 +98,8 @@ def print_results(results: Results, directory: Path) -> None:
         out.print(_quality_table(str(dataset), [cell for cell in quality if cell.dataset == dataset]))
     if timing:
         out.print(_latency_table(timing))
+    if any(cell.latency is not None and cell.latency.noisy for cell in timing):
+        out.print("~ something else disturbed the machine meanwhile; ratios hold better than times", style="yellow")
     for gate in results.gates:
         out.print(_gate_line(gate), soft_wrap=True)
     _print_notes(out, results)
@@ -171,7 +173,14 @@ def _latency(latency: LatencyResult) -> list[str | Text]:
     times: list[str | Text] = [_number(latency.p50_ms), _number(latency.p90_ms), _number(latency.p99_ms)]
     if not latency.valid:
         times[0] = Text(f"INVALID {times[0]}", style="red")
-    return [*times, _number(latency.throughput), _number(latency.ratio), _int(latency.n)]
+    if latency.noisy:
+        times[0] = Text.assemble(times[0], Text(" ~", style="yellow"))
+    return [*times, _number(latency.throughput), _ratio(latency), _int(latency.n)]
+
+
+def _ratio(latency: LatencyResult) -> str:
+    interval = latency.ratio_ci
+    return _number(latency.ratio) + (f" [{_number(interval[0])}, {_number(interval[1])}]" if interval else "")
 
 
 def _metric(cell: CellResult, name: str) -> str | Text:

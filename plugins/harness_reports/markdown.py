@@ -20,7 +20,8 @@ class MarkdownReporter:
         if quality:
             lines += _table(["cell", "metric", "value", "95 % interval", "n", "invalid"], _quality(quality))
         if timing:
-            lines += _table(["cell", "p50 ms", "p90 ms", "p99 ms", "samples/s", "ratio", "valid"], _timing(timing))
+            lines += _table(["cell", "p50 ms", "p90 ms", "p99 ms", "samples/s", "ratio", "valid", "disturbed"],
+                            _timing(timing))
         if results.gates:
             rows = ((gate.expression, "passed" if gate.passed else "**failed**", _number(gate.value), gate.reason or "")
                     for gate in results.gates)
@@ -45,8 +46,13 @@ def _quality(cells: Sequence[CellResult]) -> Iterator[Sequence[str]]:
 def _timing(cells: Sequence[CellResult]) -> Iterator[Sequence[str]]:
     for cell in cells:
         if (latency := cell.latency) is not None:
-            numbers = (latency.p50_ms, latency.p90_ms, latency.p99_ms, latency.throughput, latency.ratio)
-            yield (cell.key, *map(_number, numbers), "yes" if latency.valid else f"no: {latency.why}")
+            numbers = (latency.p50_ms, latency.p90_ms, latency.p99_ms, latency.throughput)
+            yield (cell.key, *map(_number, numbers), _with_interval(latency.ratio, latency.ratio_ci),
+                   "yes" if latency.valid else f"no: {latency.why}", "yes" if latency.noisy else "")
+
+
+def _with_interval(value: float | None, interval: tuple[float, float] | None) -> str:
+    return _number(value) + (f" ({_number(interval[0])} to {_number(interval[1])})" if interval else "")
 
 
 def _table(columns: Sequence[str], rows: Iterator[Sequence[str]] | Sequence[Sequence[str]]) -> list[str]:

@@ -221,7 +221,9 @@ def test_metrics(spec):
 
 @pytest.mark.parametrize("spec", declared(ScenarioSpec))
 def test_scenarios(spec):
-    check_scenario(spec, create(spec, min_queries=30, min_duration_s=0.0, max_warmup_s=0.2))
+    options = {"min_queries": 30, "min_duration_s": 0.0, "max_warmup_s": 0.2, "target_qps": 2000, "latency_bound_ms": 9}
+    known = {name: value for name, value in options.items() if name in spec.params.model_fields}
+    check_scenario(spec, create(spec, **known))
 
 
 @pytest.mark.parametrize("spec", declared(BackendSpec))
