@@ -12,6 +12,8 @@ from harness.contracts import (
     Curve,
     Dataset,
     Executor,
+    Explain,
+    GraphGenerator,
     Group,
     InferenceSession,
     Metric,
@@ -76,8 +78,10 @@ if TYPE_CHECKING:
     from harness.geometry import Fit
     from harness.masks import unpack_mask
     from harness.measure import closed_loop, cold_start, invalidity, open_loop, poisson_arrivals
+    from harness.onnx.layers import last_spatial_activation
     from harness.onnx.models import read_labels
     from harness.onnx.providers import provider_problem, provider_versions
+    from harness.onnx.scores import with_output
     from harness.onnx.session import open_session
     from harness.suppression import decode_ssd
     from harness.table import Ragged, Table
@@ -92,12 +96,14 @@ _LAZY = {
     "exit_reason": "harness.failures",
     "invalidity": "harness.measure",
     "open_loop": "harness.measure",
+    "last_spatial_activation": "harness.onnx.layers",
     "open_session": "harness.onnx.session",
     "poisson_arrivals": "harness.measure",
     "provider_problem": "harness.onnx.providers",
     "provider_versions": "harness.onnx.providers",
     "read_labels": "harness.onnx.models",
     "unpack_mask": "harness.masks",
+    "with_output": "harness.onnx.scores",
 }
 """Names whose modules need numpy, Pillow or onnxruntime: imported when a plugin first asks for them."""
 
@@ -127,10 +133,12 @@ __all__ = [
     "DetectionTarget",
     "Executor",
     "ExecutorSpec",
+    "Explain",
     "Finish",
     "Fit",
     "GeneratedDataset",
     "GradientRuleSpec",
+    "GraphGenerator",
     "Group",
     "HandledError",
     "IndexedDataset",
@@ -187,6 +195,7 @@ __all__ = [
     "files_fingerprint",
     "hookimpl",
     "invalidity",
+    "last_spatial_activation",
     "one_of",
     "open_loop",
     "open_session",
@@ -195,4 +204,5 @@ __all__ = [
     "provider_versions",
     "read_labels",
     "unpack_mask",
+    "with_output",
 ]

@@ -123,6 +123,10 @@ class Cost(Record):
     """Size of the model file."""
     gflop: float | None = None
     """Of one sample, counted on the graph."""
+    map_ms: float | None = None
+    """Wall time of one saliency map in the cell's batches, the median of them; null when all maps were cached."""
+    map_passes: float | None = None
+    """The same in forward passes of the same batches."""
 
 
 class ErrorResult(Record):
@@ -162,6 +166,10 @@ class CellResult(Record):
     backend: str
     runs_on: str | None = None
     """Provider or device that really executed the model."""
+    model_file: str | None = None
+    """Path of the ONNX file that was measured."""
+    model_sha256: str | None = None
+    """Of that file."""
     saliency: str | None = None
     target: str | None = None
     """The explained class: label or predicted."""
@@ -173,7 +181,7 @@ class CellResult(Record):
     cost: Cost = Cost()
     error: ErrorResult | None = None
     files: dict[str, str] = {}
-    """Raw data beside the results, relative to the run directory: rows, samples, thumbnails."""
+    """Raw data beside the results, relative to the run directory: rows, ids of the samples, samples, thumbnails."""
 
 
 class GateResult(Record):

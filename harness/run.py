@@ -179,7 +179,7 @@ def _results(suite: Suite, host: Host, cells: Sequence[CellResult],
              baseline: Mapping[str, CellResult] | None) -> Results:
     compared = _with_ratios(cells, suite.table.reference)
     return Results(
-        suite={"path": str(suite.path), **suite.resolved}, environment=environment.describe(),
+        suite={"path": str(suite.path.resolve()), **suite.resolved}, environment=environment.describe(),
         plugins=[PluginResult(name=record.name, distribution=record.provider.distribution,
                               version=record.provider.version)
                  for record in host.plugins if record.status != "disabled"],

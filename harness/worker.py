@@ -69,17 +69,18 @@ class CellGroup:
         cost = measured.pop("cost", {})
         seconds = round(time.perf_counter() - started, 3)
         model_mb = Path(file.path).stat().st_size / 1e6
-        return base_result(cell, id_, status="ok", **measured,
+        return base_result(cell, id_, status="ok", **measured, **model_fields(file),
                            cost=Cost(seconds=seconds, model_mb=round(model_mb, 3), **cost))
 
     def _quality(self, cell: Cell, file: ModelFile, progress: Progress) -> dict[str, Any]:
         dataset, measured = quality.measure(cell, file, self.cache, progress)
         metrics, curves = quality.summarize(cell, measured)
-        files = self._save_rows(cell, measured.rows)
+        files = self._save_rows(cell, measured.rows, measured.predictions)
         files.update(self._save_thumbnails(cell, file, dataset, measured.predictions))
         return {"metrics": metrics, "curves": curves, "runs_on": measured.runs_on, "cached": measured.cached,
                 "reason": unreadable_note(measured.unreadable, len(dataset)), "files": files,
-                "cost": {"forward_passes": measured.forward_passes}}
+                "cost": {"forward_passes": measured.forward_passes, "map_ms": measured.map_ms,
+                         "map_passes": measured.map_passes}}
 
     def _latency(self, outcome: Outcome, id_: str) -> CellResult:
         cell, opening = outcome.cell, outcome.opening
@@ -95,14 +96,17 @@ class CellGroup:
                "round": np.repeat(np.arange(len(turns)), [len(turn.nanoseconds) for turn in turns])}
               ).save(self.directory / name)
         cost = Cost(seconds=round(outcome.seconds, 3), peak_rss_mb=outcome.peak_rss_mb,
-                    model_mb=round(opening.model_mb, 3))
+                    model_mb=round(Path(opening.file.path).stat().st_size / 1e6, 3))
         return base_result(cell, id_, status="ok", latency=outcome.latency, runs_on=opening.runs_on, cost=cost,
-                           files={"samples": name})
+                           files={"samples": name}, **model_fields(opening.file))
 
-    def _save_rows(self, cell: Cell, rows: dict[str, Table]) -> dict[str, str]:
-        names = {f"rows.{id_}": f"rows/{slug(cell.key)}/{slug(id_)}.npz" for id_ in rows}
+    def _save_rows(self, cell: Cell, rows: dict[str, Table], predictions: Table) -> dict[str, str]:
+        folder = f"rows/{slug(cell.key)}"
+        names = {f"rows.{id_}": f"{folder}/{slug(id_)}.npz" for id_ in rows}
         for id_, table in rows.items():
             table.save(self.directory / names[f"rows.{id_}"])
+        names["ids"] = f"{folder}/sample ids.npz"  # no slug of a metric has a space
+        predictions.select([IDS]).save(self.directory / names["ids"])
         return names
 
     def _save_thumbnails(self, cell: Cell, file: ModelFile, dataset: Dataset, predictions: Table) -> dict[str, str]:
@@ -126,6 +130,12 @@ def base_result(cell: Cell, id_: str, **fields: Any) -> CellResult:
         key=cell.key, id=id_, kind=cell.kind, provider=str(cell.model.spec.provider), seed=cell.seed,
         dataset=cell.dataset.id if cell.dataset else None, model=cell.model.id, precision=cell.precision,
         backend=cell.backend.id, saliency=cell.saliency.id if cell.saliency else None, target=cell.target, **fields)
+
+
+def model_fields(file: ModelFile) -> dict[str, str]:
+    """Which file was measured, so that a later comparison knows whether it is still the same."""
+    path = Path(file.path)
+    return {"model_file": str(path.resolve()), "model_sha256": identity.file_sha256(path)}
 
 
 def unreadable_note(unreadable: Sequence[Unreadable], total: int) -> str | None:

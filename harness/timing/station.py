@@ -6,14 +6,13 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from harness import identity
 from harness.card import InputSpec
-from harness.contracts import Scenario, Subject, Timing
+from harness.contracts import ModelFile, Scenario, Subject, Timing
 from harness.errors import BackendUnavailable
 from harness.failures import error_result
 from harness.geometry import normalize
@@ -26,11 +25,11 @@ from harness.stats import stable_seed
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """What is known of a cell once its model is open. model_mb: size of the file."""
+    """What is known of a cell once its model is open."""
 
     runs_on: str
     rounds: int
-    model_mb: float
+    file: ModelFile
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +89,7 @@ class Station:
         subject = Subject(model.runner.bind(inputs), partial(_opened, cell, inputs), setting.batch,
                           stable_seed(cell.seed, cell.key))
         self._cells[cell.key] = scenario, cell, subject
-        return Opening(model.runs_on, rounds, Path(file.path).stat().st_size / 1e6)
+        return Opening(model.runs_on, rounds, file)
 
 
 @contextmanager

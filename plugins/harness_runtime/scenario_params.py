@@ -20,7 +20,7 @@ class ClosedParams(Params):
     """Stop then in any case; with fewer than `min_queries` the measurement is not valid."""
     max_warmup_s: float = Field(5.0, gt=0)
     """Warm-up ends when latencies are steady, or then."""
-    rounds: int = Field(10, gt=0)
+    rounds: int = Field(15, gt=0)
     """Turns that the measurement is split into; between them the other latency cells of the bench have theirs."""
     percentile: float = Field(0.9, gt=0, lt=1)
     """It is valid when early stopping has enough queries for this percentile."""

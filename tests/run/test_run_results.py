@@ -92,7 +92,7 @@ def test_latencies_are_relative_to_the_reference(lab):
     for latency in found.values():
         each = [ours / theirs for ours, theirs in zip(latency.rounds, base.rounds, strict=True)]
         assert min(each) <= latency.ratio_ci[0] <= latency.ratio <= latency.ratio_ci[1] <= max(each)
-        assert (latency.session, len(latency.rounds)) == (base.session, 10)
+        assert (latency.session, len(latency.rounds)) == (base.session, 15)
         assert latency.noisy in (True, False)
         assert latency.n >= 70
         assert latency.p90_ms >= latency.p50_ms
@@ -115,7 +115,7 @@ def test_latency_samples_are_raw_nanoseconds(lab):
         with np.load(outcome.directory / cell.files["samples"], allow_pickle=False) as archive:
             samples, rounds = archive["nanoseconds"], archive["round"]
         assert rounds.tolist() == sorted(rounds)
-        medians = [np.median(samples[rounds == index]) / 1e6 for index in range(10)]
+        medians = [np.median(samples[rounds == index]) / 1e6 for index in range(15)]
         assert medians == pytest.approx(cell.latency.rounds)
         assert samples.dtype == np.int64
         assert len(samples) == cell.latency.n

@@ -124,7 +124,7 @@ def test_scenarios(lab, name):
 
 @pytest.mark.parametrize(("options", "reason"), [
     ('scenario = "server", target_qps = 4000, latency_bound_ms = 1e-6, min_duration_s = 0.0', "the bound is 1e-06 ms"),
-    ('min_queries = 20, min_duration_s = 0.0', "p90 needs 64 queries by early stopping, there are 20"),
+    ('min_queries = 20, min_duration_s = 0.0', "p90 needs 64 queries by early stopping, there are 30"),
     ('min_queries = 9000000, max_duration_s = 0.1, min_duration_s = 0.0', "of at least 9000000 queries"),
 ])
 def test_what_is_not_valid_says_why(lab, options, reason):
