@@ -76,6 +76,7 @@ from harness.trainable import Finish, Pretrained, Recipe, Trainable
 if TYPE_CHECKING:
     from harness.failures import exit_reason
     from harness.geometry import Fit
+    from harness.markdown import markdown_escape, markdown_table, number
     from harness.masks import unpack_mask
     from harness.measure import closed_loop, cold_start, invalidity, open_loop, poisson_arrivals
     from harness.onnx.layers import last_spatial_activation
@@ -95,6 +96,9 @@ _LAZY = {
     "decode_ssd": "harness.suppression",
     "exit_reason": "harness.failures",
     "invalidity": "harness.measure",
+    "markdown_escape": "harness.markdown",
+    "markdown_table": "harness.markdown",
+    "number": "harness.markdown",
     "open_loop": "harness.measure",
     "last_spatial_activation": "harness.onnx.layers",
     "open_session": "harness.onnx.session",
@@ -196,6 +200,9 @@ __all__ = [
     "hookimpl",
     "invalidity",
     "last_spatial_activation",
+    "markdown_escape",
+    "markdown_table",
+    "number",
     "one_of",
     "open_loop",
     "open_session",

@@ -15,10 +15,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.table import Table
 from rich.text import Text
 
+from harness.compare.records import Comparison
+from harness.compare.wording import COLUMNS, notes, row_texts, summary
 from harness.plan import Plan
 from harness.results import CellResult, GateResult, LatencyResult, MetricResult, Results
 
 _STATUS = {"ok": "green", "failed": "red", "skipped": "yellow"}
+_VERDICTS = {"regression": "red", "improvement": "green"}
 _MOST_COLUMNS = 3
 """Numbers with intervals that fit beside each other into 100 columns."""
 _WIDTH = 100
@@ -104,6 +107,22 @@ def print_results(results: Results, directory: Path) -> None:
         out.print(_gate_line(gate), soft_wrap=True)
     _print_notes(out, results)
     out.print(f"results: {escape(str(directory / 'results.json'))}", soft_wrap=True)
+
+
+def print_comparison(comparison: Comparison) -> None:
+    """Two runs beside each other, on standard output: a table for each cell, then what must be known beside it."""
+    out = console()
+    for key in dict.fromkeys(row.cell for row in comparison.rows):
+        table = _table(key, COLUMNS[1], *_right(*COLUMNS[2:-1]), COLUMNS[-1])
+        for row in comparison.rows:
+            if row.cell == key:
+                texts = row_texts(row)[1:]
+                table.add_row(*map(escape, texts[:-1]), Text(texts[-1], style=_VERDICTS.get(row.verdict, "")))
+        out.print(table)
+    for note in notes(comparison):
+        out.print(Text(note, style="yellow"), soft_wrap=True)
+    style = "red" if comparison.regressions else "green"
+    out.print(Text(summary(comparison), style=style), soft_wrap=True)
 
 
 def print_plan(plan: Plan) -> None:

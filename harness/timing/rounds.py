@@ -55,14 +55,16 @@ class Outcome:
         return self.open and round_ * own // rounds != (round_ + 1) * own // rounds
 
 
-def measure_cells(cells: Sequence[Cell], progress: Progress, *, fresh_process: bool = False) -> list[Outcome]:
+def measure_cells(cells: Sequence[Cell], progress: Progress, *, fresh_process: bool = False,
+                  isolated: bool = False) -> list[Outcome]:
     """Measure latency cells in turns.
 
     One backend is measured in this process; of several each has its own, and only one works at a time. Whatever
-    happens to a cell, the others go on. fresh_process: this process did nothing else, so that its peak is a cell's.
+    happens to a cell, the others go on. fresh_process: this process did nothing else, so that its peak is a cell's;
+    isolated: nothing is opened in this process, even of one backend.
     """
     outcomes = [Outcome(cell) for cell in cells]
-    with _stations(cells) as stations:
+    with _stations(cells, isolated) as stations:
         for outcome in outcomes:
             _open(outcome, stations[outcome.cell.backend.id])
         spin = Spin()
@@ -123,12 +125,12 @@ def _summarize(outcome: Outcome, spin: Spin, session: str) -> None:
 
 
 @contextmanager
-def _stations(cells: Sequence[Cell]) -> Iterator[dict[str, AnyStation]]:
+def _stations(cells: Sequence[Cell], isolated: bool) -> Iterator[dict[str, AnyStation]]:
     backends = list(dict.fromkeys(cell.backend.id for cell in cells))
     stations: dict[str, AnyStation] = {}
     try:
         for backend in backends:
-            stations[backend] = Station() if len(backends) == 1 else RemoteStation()
+            stations[backend] = Station() if len(backends) == 1 and not isolated else RemoteStation()
         yield stations
     finally:
         for station in stations.values():
