@@ -70,7 +70,12 @@ class Station:
         except Exception as error:  # noqa: BLE001  a failed cell is a result
             return Failure.of(error)
 
+    def subject(self, key: str) -> Subject:
+        """What scenarios time of an opened cell."""
+        return self._cells[key][2]
+
     def close(self) -> None:
+        """Close the sessions; the station can open cells again."""
         self._cells.clear()
         self._models.clear()
         self._stack.close()
