@@ -13,6 +13,7 @@ from harness.contracts import (
     Dataset,
     Executor,
     Explain,
+    FinishedRun,
     GraphGenerator,
     Group,
     InferenceSession,
@@ -48,7 +49,7 @@ from harness.errors import (
 )
 from harness.hookspecs import hookimpl
 from harness.params import Params, SuitePath
-from harness.results import CellResult, Results
+from harness.results import CellResult, MetricResult, Results
 from harness.specs import (
     API_VERSION,
     BackendSpec,
@@ -139,6 +140,7 @@ __all__ = [
     "ExecutorSpec",
     "Explain",
     "Finish",
+    "FinishedRun",
     "Fit",
     "GeneratedDataset",
     "GradientRuleSpec",
@@ -150,6 +152,7 @@ __all__ = [
     "InputSpec",
     "KeypointsTarget",
     "Metric",
+    "MetricResult",
     "MetricSpec",
     "MissingDependency",
     "ModelCard",

@@ -331,10 +331,33 @@ class Group(Protocol):
         """The results to report when the group could not be executed to its end."""
 
 
-class Reporter(Protocol):
-    """Turns results into files."""
+@dataclass(frozen=True, slots=True)
+class FinishedRun:
+    """What a reporter reads; a single argument, so that fields can be added. directory: with the raw data, or None."""
 
-    def render(self, results: Results) -> Mapping[str, str | bytes]:
+    results: Results
+    directory: Path | None = None
+
+    def table(self, cell: CellResult, name: str) -> Table | None:
+        """Raw data of a cell by its name in `files`, e.g. "samples" or "rows.pck"; None where it is not there."""
+        from harness.table import Table
+
+        path = self.path(cell, name)
+        return Table.load(path) if path is not None else None
+
+    def path(self, cell: CellResult, name: str) -> Path | None:
+        """A file or folder of a cell by its name in `files`; None where it is not there, or not inside the run."""
+        if self.directory is None or name not in cell.files:
+            return None
+        path = self.directory / cell.files[name]
+        inside = path.resolve().is_relative_to(self.directory.resolve())
+        return path if inside and path.exists() else None
+
+
+class Reporter(Protocol):
+    """Turns a finished run into files."""
+
+    def render(self, run: FinishedRun) -> Mapping[str, str | bytes]:
         """File name -> content."""
 
 

@@ -250,8 +250,8 @@ def harness_reporters() -> Iterable[ReporterSpec]:
             def __init__(self, params):
                 pass
 
-            def render(self, results):
-                return {"keys.txt": "".join(f"{cell.key}\\n" for cell in results.cells)}
+            def render(self, run):
+                return {"keys.txt": "".join(f"{cell.key}\\n" for cell in run.results.cells)}
 
         @hookimpl
         def harness_reporters():

@@ -11,7 +11,17 @@ from typing import Any, Self, TextIO
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    SpinnerColumn,
+    Task,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 from rich.text import Text
 
@@ -42,14 +52,23 @@ def console(stream: TextIO | None = None) -> Console:
     return _Console(file=file, width=None if file.isatty() else _WIDTH, highlight=False, soft_wrap=False)
 
 
+class _Rate(ProgressColumn):
+    """Samples per second of a cell."""
+
+    def render(self, task: Task) -> Text:
+        known = task.fields.get("samples") and task.speed
+        return Text(f"{task.speed:,.0f}/s" if known and task.speed else "", style="cyan")
+
+
 class RunDisplay:
     """A harness.run.Observer on standard error: progress bars on a terminal, one line per cell otherwise."""
 
     def __init__(self) -> None:
         self._console = console(sys.stderr)
         self._live = sys.stderr.isatty()
-        self._progress = Progress(SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
-                                  TimeElapsedColumn(), console=self._console, transient=True)
+        columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate(),
+                   TimeElapsedColumn(), TimeRemainingColumn())
+        self._progress = Progress(*columns, console=self._console, transient=True)
         self._tasks: dict[str, Any] = {}
         self._total = 0
         self._done = 0
@@ -72,7 +91,7 @@ class RunDisplay:
 
     def progress(self, key: str, done: int, total: int) -> None:
         if key not in self._tasks:
-            self._tasks[key] = self._progress.add_task(escape(key), total=total or None)
+            self._tasks[key] = self._progress.add_task(escape(key), total=total or None, samples=total > 0)
         self._progress.update(self._tasks[key], completed=done, total=total or None)
 
     def finished(self, result: CellResult) -> None:
@@ -87,6 +106,9 @@ class RunDisplay:
 
     def warn(self, message: str) -> None:
         self._print(f"[yellow]warning:[/yellow] {escape(message)}")
+
+    def tell(self, message: str) -> None:
+        self._print(escape(message))
 
     def _print(self, text: str) -> None:
         self._console.print(text, soft_wrap=True)

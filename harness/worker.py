@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +15,9 @@ from harness import identity, quality, timing
 from harness.cache import IDS, Cache
 from harness.contracts import Dataset, ModelFile, Progress, Unreadable
 from harness.errors import BackendUnavailable
+from harness.exports import RECORD
 from harness.failures import error_result, peak_rss_mb
+from harness.files import write_bytes, write_text
 from harness.plan import Cell
 from harness.results import CellResult, Cost, ErrorResult
 from harness.table import Table
@@ -67,6 +70,7 @@ class CellGroup:
         except Exception as error:  # noqa: BLE001  a failed cell is a result
             return base_result(cell, id_, status="failed", error=error_result(error))
         cost = measured.pop("cost", {})
+        measured["files"].update(self._keep_record(cell, Path(file.path)))
         seconds = round(time.perf_counter() - started, 3)
         model_mb = Path(file.path).stat().st_size / 1e6
         return base_result(cell, id_, status="ok", **measured, **model_fields(file),
@@ -76,7 +80,7 @@ class CellGroup:
         dataset, measured = quality.measure(cell, file, self.cache, progress)
         metrics, curves = quality.summarize(cell, measured)
         files = self._save_rows(cell, measured.rows, measured.predictions)
-        files.update(self._save_thumbnails(cell, file, dataset, measured.predictions))
+        files.update(self._save_thumbnails(cell, file, dataset, measured))
         return {"metrics": metrics, "curves": curves, "runs_on": measured.runs_on, "cached": measured.cached,
                 "reason": unreadable_note(measured.unreadable, len(dataset)), "files": files,
                 "cost": {"forward_passes": measured.forward_passes, "map_ms": measured.map_ms,
@@ -100,6 +104,15 @@ class CellGroup:
         return base_result(cell, id_, status="ok", latency=outcome.latency, runs_on=opening.runs_on, cost=cost,
                            files={"samples": name}, **model_fields(opening.file))
 
+    def _keep_record(self, cell: Cell, model: Path) -> dict[str, str]:
+        """Copy what is told of the model's training, where its export has it, so that the folder tells the whole."""
+        record = model.with_name(RECORD)
+        if not record.is_file():
+            return {}
+        name = f"exports/{slug(cell.model.id)}.json"
+        write_bytes(self.directory / name, record.read_bytes())
+        return {"export": name}
+
     def _save_rows(self, cell: Cell, rows: dict[str, Table], predictions: Table) -> dict[str, str]:
         folder = f"rows/{slug(cell.key)}"
         names = {f"rows.{id_}": f"{folder}/{slug(id_)}.npz" for id_ in rows}
@@ -109,19 +122,29 @@ class CellGroup:
         predictions.select([IDS]).save(self.directory / names["ids"])
         return names
 
-    def _save_thumbnails(self, cell: Cell, file: ModelFile, dataset: Dataset, predictions: Table) -> dict[str, str]:
+    def _save_thumbnails(self, cell: Cell, file: ModelFile, dataset: Dataset,
+                         measured: quality.Quality) -> dict[str, str]:
         from harness.onnx.models import load_card
-        from harness.thumbnails import Sampler, Writer
+        from harness.showcase import choose
+        from harness.thumbnails import Writer
 
         name = f"thumbnails/{slug(cell.key)}"
+        predictions = measured.predictions
+        showcase = choose(cell.metrics, measured.rows, predictions.rows)
         writer = Writer(self.directory / name, load_card(file))
         rows = {id_: row for row, id_ in enumerate(predictions.dense(IDS))}
         outputs = predictions.select([column for column in predictions if column != IDS])
-        for batch in dataset.batches(cell.batch_size or _FEW, sorted(Sampler(len(dataset)).positions)):
+        for batch in dataset.batches(cell.batch_size or _FEW, showcase.rows):
             for id_, image, target in zip(batch.ids, batch.images, batch.targets, strict=True):
-                writer.add(id_, image, target, outputs, rows[id_])
+                writer.add(id_, image, target, outputs, rows[id_], showcase.scores.get(rows[id_]))
         writer.close()
-        return {"thumbnails": name}
+        files = {"thumbnails": name}
+        if showcase.scores:
+            files["scores"] = f"scores/{slug(cell.key)}.json"
+            ids = predictions.dense(IDS)
+            write_text(self.directory / files["scores"],
+                       json.dumps([{"id": str(ids[row]), **scores} for row, scores in showcase.scores.items()]))
+        return files
 
 
 def base_result(cell: Cell, id_: str, **fields: Any) -> CellResult:

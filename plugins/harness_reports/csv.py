@@ -7,7 +7,7 @@ import io
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from harness.api import CellResult, Params, Results
+from harness.api import CellResult, FinishedRun, Params
 
 _LATENCY = {"p50_ms": "ms", "p90_ms": "ms", "p95_ms": "ms", "p99_ms": "ms", "p50_early_stopping_ms": "ms",
             "p90_early_stopping_ms": "ms", "p95_early_stopping_ms": "ms", "p99_early_stopping_ms": "ms",
@@ -21,7 +21,8 @@ class CsvReporter:
     def __init__(self, params: Params) -> None:
         pass
 
-    def render(self, results: Results) -> Mapping[str, str | bytes]:
+    def render(self, run: FinishedRun) -> Mapping[str, str | bytes]:
+        results = run.results
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(["key", "kind", "status", "name", "value", "low", "high", "n", "n_invalid", "unit",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from harness.api import CellResult, Params, Results, markdown_escape, markdown_table, number
+from harness.api import CellResult, FinishedRun, Params, markdown_escape, markdown_table, number
 
 
 class MarkdownReporter:
@@ -13,7 +13,8 @@ class MarkdownReporter:
     def __init__(self, params: Params) -> None:
         pass
 
-    def render(self, results: Results) -> Mapping[str, str | bytes]:
+    def render(self, run: FinishedRun) -> Mapping[str, str | bytes]:
+        results = run.results
         lines = [f"# {markdown_escape(str(results.suite.get('suite', {}).get('name', 'harness')))}", ""]
         quality = [cell for cell in results.cells if cell.kind != "latency" and cell.status == "ok"]
         timing = [cell for cell in results.cells if cell.latency is not None]

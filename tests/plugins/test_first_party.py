@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from harness.card import InputSpec, ModelCard
-from harness.contracts import Samples
+from harness.contracts import FinishedRun, Samples
 from harness.discovery import Disabled
 from harness.geometry import Size, place
 from harness.host import Host, HostConfig
@@ -245,7 +245,7 @@ def finished_run():
         CellResult(key="latency/m/fp32/cuda/single-stream-b1-t2", kind="latency", status="skipped",
                    reason='no GPU, "none"\nat all', **common),
     ]
-    return Results(suite={"suite": {"name": "s"}}, environment={}, plugins=[], cells=cells)
+    return FinishedRun(Results(suite={"suite": {"name": "s"}}, environment={}, plugins=[], cells=cells))
 
 
 @pytest.mark.parametrize("spec", declared(ReporterSpec))

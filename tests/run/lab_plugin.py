@@ -343,8 +343,8 @@ class Lines:
     def __init__(self, params):
         pass
 
-    def render(self, results):
-        return {"keys.txt": "".join(f"{cell.key}\n" for cell in results.cells), "raw.bin": b"\x00\xff"}
+    def render(self, run):
+        return {"keys.txt": "".join(f"{cell.key}\n" for cell in run.results.cells), "raw.bin": b"\x00\xff"}
 
 
 @hookimpl

@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.contracts import Backend, Reporter, Scenario, Subject
-from harness.results import Results
+from harness.contracts import Backend, FinishedRun, Reporter, Scenario, Subject
 from harness.specs import BackendSpec, ReporterSpec, ScenarioSpec
 from harness.testing.conformance.expect import expect
 
@@ -67,12 +66,12 @@ def check_scenario(spec: ScenarioSpec, scenario: Scenario) -> None:
     expect(reason is None or reason.strip(), f"{spec.name}: invalid without a reason")
 
 
-def check_reporter(spec: ReporterSpec, reporter: Reporter, results: Results) -> None:
+def check_reporter(spec: ReporterSpec, reporter: Reporter, run: FinishedRun) -> None:
     """Renders the same files twice, each inside the run's folder."""
-    files = dict(reporter.render(results))
+    files = dict(reporter.render(run))
     expect(files, f"{spec.name}: no file")
     for name, content in files.items():
         path = PurePosixPath(name)
         expect(not path.is_absolute() and ".." not in path.parts, f"{spec.name}: {name} leaves the run's folder")
         expect(isinstance(content, (str, bytes)), f"{spec.name}: {name} is a {type(content).__name__}")
-    expect(dict(reporter.render(results)) == files, f"{spec.name}: a second rendering differs")
+    expect(dict(reporter.render(run)) == files, f"{spec.name}: a second rendering differs")
