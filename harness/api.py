@@ -49,7 +49,7 @@ from harness.errors import (
 )
 from harness.hookspecs import hookimpl
 from harness.params import Params, SuitePath
-from harness.results import CellResult, MetricResult, Results
+from harness.results import CellResult, GateResult, LatencyResult, MetricResult, Results
 from harness.specs import (
     API_VERSION,
     BackendSpec,
@@ -142,6 +142,7 @@ __all__ = [
     "Finish",
     "FinishedRun",
     "Fit",
+    "GateResult",
     "GeneratedDataset",
     "GradientRuleSpec",
     "GraphGenerator",
@@ -151,6 +152,7 @@ __all__ = [
     "InferenceSession",
     "InputSpec",
     "KeypointsTarget",
+    "LatencyResult",
     "Metric",
     "MetricResult",
     "MetricSpec",
