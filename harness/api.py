@@ -79,7 +79,15 @@ if TYPE_CHECKING:
     from harness.geometry import Fit
     from harness.markdown import markdown_escape, markdown_table, number
     from harness.masks import unpack_mask
-    from harness.measure import closed_loop, cold_start, invalidity, open_loop, poisson_arrivals
+    from harness.measure import (
+        closed_loop,
+        cold_start,
+        collector_off,
+        invalidity,
+        open_loop,
+        poisson_arrivals,
+        warm_up,
+    )
     from harness.onnx.layers import last_spatial_activation
     from harness.onnx.models import read_labels
     from harness.onnx.providers import provider_problem, provider_versions
@@ -94,6 +102,7 @@ _LAZY = {
     "Table": "harness.table",
     "closed_loop": "harness.measure",
     "cold_start": "harness.measure",
+    "collector_off": "harness.measure",
     "decode_ssd": "harness.suppression",
     "exit_reason": "harness.failures",
     "invalidity": "harness.measure",
@@ -108,6 +117,7 @@ _LAZY = {
     "provider_versions": "harness.onnx.providers",
     "read_labels": "harness.onnx.models",
     "unpack_mask": "harness.masks",
+    "warm_up": "harness.measure",
     "with_output": "harness.onnx.scores",
 }
 """Names whose modules need numpy, Pillow or onnxruntime: imported when a plugin first asks for them."""
@@ -197,6 +207,7 @@ __all__ = [
     "UnreadableSample",
     "closed_loop",
     "cold_start",
+    "collector_off",
     "decode_ssd",
     "did_you_mean",
     "evenly",
@@ -216,5 +227,6 @@ __all__ = [
     "provider_versions",
     "read_labels",
     "unpack_mask",
+    "warm_up",
     "with_output",
 ]
