@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import numpy as np
@@ -17,19 +17,27 @@ from harness.errors import BackendUnavailable
 from harness.failures import error_result
 from harness.geometry import normalize
 from harness.host import blame, create
+from harness.machine import EnergyMeter
+from harness.onnx.flops import gflop as model_gflop
 from harness.opened import OpenedModel, open_model
 from harness.plan import Cell, LatencySetting
 from harness.results import ErrorResult
 from harness.stats import stable_seed
+from harness.timing.peak import peak_gflops
 
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """What is known of a cell once its model is open."""
+    """What is known of a cell once its model is open.
+
+    gflop: of one sample; peak_gflops: what a float32 matrix product reaches per second on this backend and threads.
+    """
 
     runs_on: str
     rounds: int
     file: ModelFile
+    gflop: float | None = None
+    peak_gflops: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +60,9 @@ class Station:
 
     _models: dict[tuple[str, str, int], OpenedModel] = field(default_factory=dict)
     _cells: dict[str, tuple[Scenario, Cell, Subject]] = field(default_factory=dict)
+    _peaks: dict[int, float | None] = field(default_factory=dict)
     _stack: ExitStack = field(default_factory=ExitStack)
+    _energy: EnergyMeter = field(default_factory=EnergyMeter)
 
     def open(self, cell: Cell) -> Opening | Failure:
         """Get a latency cell ready. Nothing is raised: whatever happens becomes a Failure."""
@@ -64,9 +74,12 @@ class Station:
     def measure(self, key: str, turn: int) -> Timing | Failure:
         """One turn of an opened cell."""
         scenario, cell, subject = self._cells[key]
+        before = self._energy.read()
         try:
             with blame(_setting(cell).spec):
-                return scenario.measure(subject, turn)
+                timing = scenario.measure(subject, turn)
+            after = self._energy.read()
+            return timing if before is None or after is None else replace(timing, joules=after - before)
         except Exception as error:  # noqa: BLE001  a failed cell is a result
             return Failure.of(error)
 
@@ -94,7 +107,13 @@ class Station:
         subject = Subject(model.runner.bind(inputs), partial(_opened, cell, inputs), setting.batch,
                           stable_seed(cell.seed, cell.key))
         self._cells[cell.key] = scenario, cell, subject
-        return Opening(model.runs_on, rounds, file)
+        return Opening(model.runs_on, rounds, file, model_gflop(model.path, model.card), self._peak(cell))
+
+    def _peak(self, cell: Cell) -> float | None:
+        threads = _setting(cell).threads
+        if threads not in self._peaks:
+            self._peaks[threads] = peak_gflops(cell, threads)
+        return self._peaks[threads]
 
 
 @contextmanager

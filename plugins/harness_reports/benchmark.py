@@ -26,7 +26,7 @@ class PytestBenchmarkReporter:
             "commit_info": {"id": environment.get("commit"), "dirty": str(environment.get("commit")).endswith("+")},
             "benchmarks": [_benchmark(cell, cell.latency) for cell in results.cells
                            if cell.latency is not None and cell.latency.rounds],
-            "datetime": environment.get("started"), "version": "5.0.0",
+            "datetime": environment.get("finished"), "version": "5.0.0",
         }
         return {"pytest-benchmark.json": json.dumps(document, indent=1) + "\n"}
 
