@@ -29,6 +29,7 @@ from harness.contracts import (
     Scalar,
     Scenario,
     StoredMaps,
+    Subject,
     Summary,
     TensorInfo,
     Timing,
@@ -49,7 +50,7 @@ from harness.errors import (
 )
 from harness.hookspecs import hookimpl
 from harness.params import Params, SuitePath
-from harness.results import CellResult, MetricResult, Results
+from harness.results import CellResult, GateResult, LatencyResult, MetricResult, Results
 from harness.specs import (
     API_VERSION,
     BackendSpec,
@@ -84,6 +85,18 @@ if TYPE_CHECKING:
     from harness.onnx.compose import compose
     from harness.onnx.explainer import ExplainerDraft, of_predicted_class
     from harness.onnx.gradient import Graph, Modifier, Rules, standard_rules
+    from harness.failures import exit_reason
+    from harness.geometry import Fit
+    from harness.markdown import markdown_escape, markdown_table, number
+    from harness.measure import (
+        closed_loop,
+        cold_start,
+        collector_off,
+        invalidity,
+        open_loop,
+        poisson_arrivals,
+        warm_up,
+    )
     from harness.onnx.layers import last_spatial_activation
     from harness.onnx.models import load_card, read_labels
     from harness.onnx.providers import provider_problem, provider_versions
@@ -112,6 +125,14 @@ _LAZY = {
     "decode_ssd": "harness.suppression",
     "feed_saliency": "harness.onnx.saliency_fed",
     "graph_tail": "harness.onnx.split",
+    "cold_start": "harness.measure",
+    "collector_off": "harness.measure",
+    "exit_reason": "harness.failures",
+    "invalidity": "harness.measure",
+    "markdown_escape": "harness.markdown",
+    "markdown_table": "harness.markdown",
+    "number": "harness.markdown",
+    "open_loop": "harness.measure",
     "last_spatial_activation": "harness.onnx.layers",
     "load_card": "harness.onnx.models",
     "map_to_input": "harness.resample",
@@ -121,6 +142,7 @@ _LAZY = {
     "open_session": "harness.onnx.session",
     "package_sources": "harness.identity",
     "prepare": "harness.geometry",
+    "poisson_arrivals": "harness.measure",
     "provider_problem": "harness.onnx.providers",
     "provider_versions": "harness.onnx.providers",
     "read_labels": "harness.onnx.models",
@@ -133,6 +155,7 @@ _LAZY = {
     "standard_rules": "harness.onnx.gradient",
     "unpack_mask": "harness.masks",
     "upright": "harness.photographs",
+    "warm_up": "harness.measure",
     "with_output": "harness.onnx.scores",
     "write_bytes": "harness.files",
 }
@@ -169,6 +192,7 @@ __all__ = [
     "Finish",
     "FinishedRun",
     "Fit",
+    "GateResult",
     "GeneratedDataset",
     "GradientRuleSpec",
     "Graph",
@@ -179,6 +203,7 @@ __all__ = [
     "InferenceSession",
     "InputSpec",
     "KeypointsTarget",
+    "LatencyResult",
     "Metric",
     "MetricResult",
     "MetricSpec",
@@ -211,6 +236,7 @@ __all__ = [
     "SegmentationTarget",
     "SsdDecoder",
     "StoredMaps",
+    "Subject",
     "SuitePath",
     "Summary",
     "Table",
@@ -231,9 +257,13 @@ __all__ = [
     "did_you_mean",
     "evenly",
     "feed_saliency",
+    "cold_start",
+    "collector_off",
+    "exit_reason",
     "files_fingerprint",
     "graph_tail",
     "hookimpl",
+    "invalidity",
     "last_spatial_activation",
     "load_card",
     "map_to_input",
@@ -244,6 +274,11 @@ __all__ = [
     "open_session",
     "package_sources",
     "prepare",
+    "markdown_escape",
+    "markdown_table",
+    "number",
+    "open_loop",
+    "poisson_arrivals",
     "provider_problem",
     "provider_versions",
     "read_labels",
@@ -256,6 +291,7 @@ __all__ = [
     "standard_rules",
     "unpack_mask",
     "upright",
+    "warm_up",
     "with_output",
     "write_bytes",
 ]

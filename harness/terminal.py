@@ -25,10 +25,13 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
+from harness.compare.records import Comparison
+from harness.compare.wording import COLUMNS, notes, row_texts, summary
 from harness.plan import Plan
 from harness.results import CellResult, GateResult, LatencyResult, MetricResult, Results
 
 _STATUS = {"ok": "green", "failed": "red", "skipped": "yellow"}
+_VERDICTS = {"regression": "red", "improvement": "green"}
 _MOST_COLUMNS = 3
 """Numbers with intervals that fit beside each other into 100 columns."""
 _WIDTH = 100
@@ -153,10 +156,28 @@ def print_results(results: Results, directory: Path) -> None:
         out.print(_quality_table(str(dataset), [cell for cell in quality if cell.dataset == dataset]))
     if timing:
         out.print(_latency_table(timing))
+    if any(cell.latency is not None and cell.latency.noisy for cell in timing):
+        out.print("~ something else disturbed the machine meanwhile; ratios hold better than times", style="yellow")
     for gate in results.gates:
         out.print(_gate_line(gate), soft_wrap=True)
     _print_notes(out, results)
     out.print(f"results: {escape(str(directory / 'results.json'))}", soft_wrap=True)
+
+
+def print_comparison(comparison: Comparison) -> None:
+    """Two runs beside each other, on standard output: a table for each cell, then what must be known beside it."""
+    out = console()
+    for key in dict.fromkeys(row.cell for row in comparison.rows):
+        table = _table(key, COLUMNS[1], *_right(*COLUMNS[2:-1]), COLUMNS[-1])
+        for row in comparison.rows:
+            if row.cell == key:
+                texts = row_texts(row)[1:]
+                table.add_row(*map(escape, texts[:-1]), Text(texts[-1], style=_VERDICTS.get(row.verdict, "")))
+        out.print(table)
+    for note in notes(comparison):
+        out.print(Text(note, style="yellow"), soft_wrap=True)
+    style = "red" if comparison.regressions else "green"
+    out.print(Text(summary(comparison), style=style), soft_wrap=True)
 
 
 def print_plan(plan: Plan) -> None:
@@ -226,7 +247,14 @@ def _latency(latency: LatencyResult) -> list[str | Text]:
     times: list[str | Text] = [_number(latency.p50_ms), _number(latency.p90_ms), _number(latency.p99_ms)]
     if not latency.valid:
         times[0] = Text(f"INVALID {times[0]}", style="red")
-    return [*times, _number(latency.throughput), _number(latency.ratio), _int(latency.n)]
+    if latency.noisy:
+        times[0] = Text.assemble(times[0], Text(" ~", style="yellow"))
+    return [*times, _number(latency.throughput), _ratio(latency), _int(latency.n)]
+
+
+def _ratio(latency: LatencyResult) -> str:
+    interval = latency.ratio_ci
+    return _number(latency.ratio) + (f" [{_number(interval[0])}, {_number(interval[1])}]" if interval else "")
 
 
 def _metric(cell: CellResult, name: str) -> str | Text:

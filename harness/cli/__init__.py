@@ -25,6 +25,7 @@ COMMANDS = {
     "train": "Train the models that a suite declares, and export them.",
     "export": "Export a checkpoint to ONNX with decoding in the graph.",
     "verify": "Re-check hash, parity and accuracy of exports, without torch.",
+    "compare": "Compare two runs: paired tests, and regressions by the exit code.",
     "plugins": "Show the installed plugins and what they provide.",
     "doctor": "Look for what is wrong with this installation.",
 }

@@ -59,7 +59,7 @@ def test_all_plugins_load_without_complaint():
     assert [record.warnings for record in HOST.plugins if record.warnings] == []
     assert HOST.duplicates() == []
     expected = {"keypoints", "classification", "detection", "segmentation", "saliency", "saliency-metrics", "onnx",
-                "runtime", "reports"}
+                "runtime", "reports", "loadgen"}
     assert expected <= {record.name for record in HOST.plugins}
 
 
@@ -309,7 +309,9 @@ def test_stored_maps(tmp_path):
 
 @pytest.mark.parametrize("spec", declared(ScenarioSpec))
 def test_scenarios(spec):
-    check_scenario(spec, create(spec, min_queries=30, min_duration_s=0.0, max_warmup_s=0.2))
+    options = {"min_queries": 30, "min_duration_s": 0.0, "max_warmup_s": 0.2, "target_qps": 2000, "latency_bound_ms": 9}
+    known = {name: value for name, value in options.items() if name in spec.params.model_fields}
+    check_scenario(spec, create(spec, **known))
 
 
 @pytest.mark.parametrize("spec", declared(BackendSpec))
