@@ -56,11 +56,15 @@ def encode(boxes: Tensor, anchors: Tensor, variances: tuple[float, float]) -> Te
 
 
 def decode(offsets: Tensor, anchors: Tensor, variances: tuple[float, float]) -> Tensor:
-    """The inverse of `encode`: (..., 4) offsets -> (..., 4) edges, not clipped."""
-    anchor_center, anchor_extent = _center(anchors)
-    center = offsets[..., :2] * variances[0] * anchor_extent + anchor_center
-    half = (offsets[..., 2:] * variances[1]).exp() * anchor_extent / 2
-    return torch.cat([center - half, center + half], -1)
+    """The inverse of `encode`: (..., A, 4) offsets -> (..., A, 4) edges, not clipped.
+
+    Computed coordinate by coordinate: over rows of A neighbors in memory the exported graph is several times faster.
+    """
+    anchor_center, anchor_extent = (each.transpose(-1, -2).contiguous() for each in _center(anchors))
+    shift, scale = offsets.transpose(-1, -2).chunk(2, -2)
+    center = shift * (variances[0] * anchor_extent) + anchor_center
+    half = (scale * variances[1]).exp() * (anchor_extent / 2)
+    return torch.cat([center - half, center + half], -2).transpose(-1, -2)
 
 
 def _center(boxes: Tensor) -> tuple[Tensor, Tensor]:
