@@ -12,6 +12,8 @@ from harness.contracts import (
     Curve,
     Dataset,
     Executor,
+    Explain,
+    GraphGenerator,
     Group,
     InferenceSession,
     Metric,
@@ -74,8 +76,10 @@ if TYPE_CHECKING:
     from harness.geometry import Fit
     from harness.masks import unpack_mask
     from harness.measure import closed_loop
+    from harness.onnx.layers import last_spatial_activation
     from harness.onnx.models import read_labels
     from harness.onnx.providers import provider_problem, provider_versions
+    from harness.onnx.scores import with_output
     from harness.onnx.session import open_session
     from harness.suppression import decode_ssd
     from harness.table import Ragged, Table
@@ -86,11 +90,13 @@ _LAZY = {
     "Table": "harness.table",
     "closed_loop": "harness.measure",
     "decode_ssd": "harness.suppression",
+    "last_spatial_activation": "harness.onnx.layers",
     "open_session": "harness.onnx.session",
     "provider_problem": "harness.onnx.providers",
     "provider_versions": "harness.onnx.providers",
     "read_labels": "harness.onnx.models",
     "unpack_mask": "harness.masks",
+    "with_output": "harness.onnx.scores",
 }
 """Names whose modules need numpy, Pillow or onnxruntime: imported when a plugin first asks for them."""
 
@@ -120,10 +126,12 @@ __all__ = [
     "DetectionTarget",
     "Executor",
     "ExecutorSpec",
+    "Explain",
     "Finish",
     "Fit",
     "GeneratedDataset",
     "GradientRuleSpec",
+    "GraphGenerator",
     "Group",
     "HandledError",
     "IndexedDataset",
@@ -176,10 +184,12 @@ __all__ = [
     "evenly",
     "files_fingerprint",
     "hookimpl",
+    "last_spatial_activation",
     "one_of",
     "open_session",
     "provider_problem",
     "provider_versions",
     "read_labels",
     "unpack_mask",
+    "with_output",
 ]

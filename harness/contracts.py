@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     import numpy as np
+    import onnx
     from numpy.typing import NDArray
 
     from harness.card import ModelCard
@@ -85,7 +87,8 @@ class Samples:
 
     predictions: stored task outputs in native pixels, one row per sample; inputs: (N, ...) float32 as the model saw
     them; fits: how each image was placed there; saliency: (N, H, W) float32 raw maps; classes: (N,) int64 class index
-    each map explains; predict: (N, ...) float32 inputs -> class logits (N, C), counted; seed: for metrics that draw.
+    each map explains; predict: (N, ...) float32 inputs -> class logits (N, C), counted; explain: further maps by the
+    same generator; model: for metrics that change it; seed: for metrics that draw.
     """
 
     ids: Sequence[str]
@@ -99,6 +102,8 @@ class Samples:
     saliency: NDArray[np.float32] | None = None
     classes: NDArray[np.int64] | None = None
     predict: Callable[[NDArray[np.float32]], NDArray[np.float32]] | None = None
+    explain: Explain | None = None
+    model: ModelHandle | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -211,14 +216,62 @@ class SaliencyGenerator(Protocol):
         """(N, H, W) float32 raw maps at the model's input size, deterministic by seed."""
 
 
+class GraphGenerator(Protocol):
+    """Explains inside of a graph, which then runs wherever onnxruntime runs."""
+
+    def build(self, graph: onnx.ModelProto, card: ModelCard) -> onnx.ModelProto:
+        """An explainer of one model.
+
+        graph: the image input as the model has it, one output `scores` (N, K) float32 (harness.onnx.scores), opset 18
+        or newer; it must not be changed. card: input geometry, and `cam_layer` as the suite overrides it (where it is
+        None, harness.onnx.layers has a rule).
+        Returns a model with the same image input, `class` (N,) int64, further inputs that `feeds` gives, and the
+        output `saliency` (N, H, W) float32 at the model's input size. Raises ModelFileError.
+        """
+
+    def feeds(self, inputs: NDArray[np.float32], seeds: Sequence[int]) -> Mapping[str, NDArray[Any]]:
+        """Further inputs, e.g. noise, deterministic by seed; each has one row per sample, or is a scalar."""
+
+
+class Explain(Protocol):
+    """The cell's generator as metrics use it: what it would have said of other inputs, or of another model."""
+
+    def __call__(self, inputs: NDArray[np.float32], classes: NDArray[np.int64], seeds: Sequence[int],
+                 model: ModelHandle | None = None) -> NDArray[np.float32]:
+        """(N, ...) float32 inputs -> (N, H, W) float32 raw maps; model: by default the one of the cell."""
+
+
 class ModelHandle(Protocol):
-    """A model as saliency generators and faithfulness metrics see it; forward passes are counted."""
+    """A model as saliency generators and faithfulness metrics see it; forward passes are counted.
+
+    card, path: of the model; graph: what is run, with the one output `scores` (N, K) (harness.onnx.scores); layer: the
+    tensor that class activation methods explain, (N, C, h, w), found when it is first asked for.
+    """
 
     card: ModelCard
     path: Path
 
+    @property
+    def graph(self) -> onnx.ModelProto: ...
+
+    @property
+    def layer(self) -> str:
+        """Raises ModelFileError when the card names none and none is found."""
+
     def predict(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
-        """(N, ...) float32 inputs -> (N, C) logits."""
+        """(N, ...) float32 inputs -> (N, K) scores; of a classifier, its logits."""
+
+    def activations(self, inputs: NDArray[np.float32], layer: str | None = None) -> NDArray[np.float32]:
+        """(N, ...) float32 inputs -> (N, C, h, w) of a tensor of the graph, by default of `layer`."""
+
+    def run(self, graph: onnx.ModelProto, feeds: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        """All outputs of a graph derived from `graph`, on the same backend, opened once per graph object.
+
+        feeds: one row per sample, or scalars. Where the model has a fixed batch size, it is run in pieces of it.
+        """
+
+    def with_weights(self, weights: Mapping[str, NDArray[Any]]) -> AbstractContextManager[ModelHandle]:
+        """The same model with other values of some initializers of `graph`, until the context ends."""
 
 
 Progress = Callable[[str, int, int], None]

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.card import InputSpec, ModelCard
-from harness.contracts import Backend, Dataset, ModelFile
+from harness.contracts import Backend, Dataset, InferenceSession, ModelFile
 from harness.errors import BackendUnavailable, CellError, DataError, TaskMismatch
 from harness.flat import by_sample
 from harness.geometry import Fit, colored, normalize
@@ -25,6 +27,7 @@ from harness.table import Array, Column, Ragged, Table
 from harness.tasks import IMAGE, TASKS, Space
 
 if TYPE_CHECKING:
+    from harness.handle import Handle
     from harness.onnx.runner import ModelRunner
 
 
@@ -68,13 +71,19 @@ def automatic_batch(spec: InputSpec, device: str) -> int:
 
 @dataclass(slots=True)
 class OpenedModel:
-    """A harness.contracts.ModelHandle. passes: samples sent through the network so far."""
+    """A model with its session. passes: samples sent through the network so far, those of its handle included.
+
+    seconds: of each batch so far, by sample; open_file: opens a file on the same backend, None if that takes no ONNX.
+    """
 
     name: str
     path: Path
     card: ModelCard
     runner: ModelRunner
-    passes: int = field(default=0)
+    open_file: Callable[[Path], InferenceSession] | None = None
+    passes: int = 0
+    seconds: list[float] = field(default_factory=list)
+    opened: Handle | None = None
 
     @property
     def runs_on(self) -> str:
@@ -82,15 +91,32 @@ class OpenedModel:
 
     def outputs(self, inputs: NDArray[np.float32], ids: Sequence[str]) -> dict[str, Array]:
         """All outputs of the task, in model input pixels. Raises CellError for NaN or infinite values."""
-        self.passes += len(inputs)
+        self._count(len(inputs))
+        started = time.perf_counter()
         outputs = self.runner.predict(inputs)
+        self.seconds.append((time.perf_counter() - started) / len(inputs))
         for name, array in outputs.items():
             self._check_finite(name, array, ids, outputs)
         return outputs
 
-    def predict(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
-        """(N, ...) float32 inputs -> (N, C) logits."""
-        return self.outputs(inputs, [f"#{index}" for index in range(len(inputs))])["logits"]
+    @property
+    def handle(self) -> Handle:
+        """The model for generators and metrics. Raises CellError where the backend runs no graphs."""
+        if self.opened is None:
+            if self.open_file is None:
+                raise CellError(f'model "{self.name}": explanations need a backend that opens ONNX files')
+            from harness.handle import open_handle
+
+            self.opened = open_handle(self.card, self.path, self.open_file, self._count)[0]
+        return self.opened
+
+    def close(self) -> None:
+        self.runner.session.close()
+        if self.opened is not None:
+            self.opened.close()
+
+    def _count(self, samples: int) -> None:
+        self.passes += samples
 
     def to_native(self, outputs: dict[str, Array], fits: Sequence[Fit]) -> Table:
         """The outputs that are stored, in native pixels, one row per sample."""
@@ -176,8 +202,15 @@ def open_model(cell: Cell, file: ModelFile, threads: int) -> Iterator[OpenedMode
     if cell.dataset is not None and card.task != cell.dataset.spec.task:
         raise TaskMismatch(f'model "{cell.model.id}" is a {card.task} model, dataset "{cell.dataset.id}" is for '
                            f"{cell.dataset.spec.task}")
-    session = backend.open(Path(file.path), threads=threads)
+    open_file = partial(backend.open, threads=threads)
+    session = open_file(Path(file.path))
     try:
-        yield OpenedModel(cell.model.id, Path(file.path), card, ModelRunner(session, card, Path(file.path)))
-    finally:
+        model = OpenedModel(cell.model.id, Path(file.path), card, ModelRunner(session, card, Path(file.path)),
+                            open_file if cell.backend.spec.accepts == "onnx" else None)
+    except BaseException:
         session.close()
+        raise
+    try:
+        yield model
+    finally:
+        model.close()

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import ClassVar
+from statistics import median
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,8 +17,8 @@ from numpy.typing import NDArray
 from harness import identity
 from harness.cache import IDS, Cache
 from harness.card import ModelCard
-from harness.contracts import Batch, Dataset, Metric, ModelFile, Progress, SaliencyGenerator, Samples, Unreadable
-from harness.errors import CellError, DataError, PluginError, TaskMismatch
+from harness.contracts import Batch, Dataset, Metric, ModelFile, Progress, Samples, Unreadable
+from harness.errors import CellError, DataError, PluginError
 from harness.geometry import Fit, Size, place, prepare
 from harness.host import blame, create
 from harness.opened import OpenedModel, automatic_batch, available_threads, open_dataset, open_model
@@ -27,7 +28,9 @@ from harness.results import CurveResult, MetricResult
 from harness.stats import intervals, stable_seed
 from harness.suite import MetricEntry
 from harness.table import Table
-from harness.tasks import ClassificationTarget
+
+if TYPE_CHECKING:
+    from harness.explaining import Explainer
 
 
 @dataclass(slots=True)
@@ -39,6 +42,8 @@ class Quality:
     unreadable: list[Unreadable] = field(default_factory=list)
     runs_on: str | None = None
     forward_passes: int = 0
+    map_ms: float | None = None
+    map_passes: float | None = None
 
     @property
     def cached(self) -> bool:
@@ -59,7 +64,7 @@ def measure(cell: Cell, file: ModelFile, cache: Cache, progress: Progress) -> tu
         return dataset, Quality(rows, known.predictions, known.unreadable, known.runs_on)
     # Maps are not stored, so an explain cell with a metric that has no rows yet needs the model again.
     reuse = known if cell.saliency is None else None
-    quality = _measure(cell, dataset, file, missing, reuse, progress)
+    quality = _measure(cell, dataset, file, missing, reuse, _Maps(cache, key), progress)
     for id_, table in quality.rows.items():
         cache.store_table("rows", keys[id_], table)
     if reuse is None:
@@ -111,16 +116,36 @@ class _Stored:
         cache.store_table("predictions", key, self.predictions)
 
 
+class _Maps(NamedTuple):
+    """Where saliency maps are kept: key is that of the predictions, which depend on all that maps depend on."""
+
+    cache: Cache
+    key: str
+
+
 def _measure(cell: Cell, dataset: Dataset, file: ModelFile, missing: Sequence[MetricEntry], known: _Stored | None,
-             progress: Progress) -> Quality:
+             maps: _Maps, progress: Progress) -> Quality:
     if known is not None:
         from harness.onnx.models import load_card
 
         quality = _collect(cell, dataset, missing, _Replay(cell, load_card(file), known.predictions), progress)
         return replace(quality, runs_on=known.runs_on)
     with open_model(cell, file, available_threads()) as model:
-        quality = _collect(cell, dataset, missing, _Live(cell, model, _Explainer.of(cell, model)), progress)
-        return replace(quality, runs_on=model.runs_on, forward_passes=model.passes)
+        explainer = _explainer(cell, model, maps)
+        quality = _collect(cell, dataset, missing, _Live(cell, model, explainer), progress)
+        quality = replace(quality, runs_on=model.runs_on, forward_passes=model.passes)
+        if explainer is None or not explainer.seconds:
+            return quality
+        seconds = median(explainer.seconds)
+        return replace(quality, map_ms=1000 * seconds, map_passes=seconds / median(model.seconds))
+
+
+def _explainer(cell: Cell, model: OpenedModel, maps: _Maps) -> Explainer | None:
+    if cell.saliency is None:
+        return None
+    from harness.explaining import Explainer  # onnx is needed by explain cells only
+
+    return Explainer.of(cell, cell.saliency, model, maps.cache, maps.key)
 
 
 def _collect(cell: Cell, dataset: Dataset, missing: Sequence[MetricEntry], origin: _Replay | _Live,
@@ -208,7 +233,7 @@ class _Live:
 
     cell: Cell
     model: OpenedModel
-    explainer: _Explainer | None
+    explainer: Explainer | None
     prepares: ClassVar[bool] = True
 
     @property
@@ -236,40 +261,3 @@ class _Live:
 
 def _seed(cell: Cell) -> int:
     return stable_seed(cell.seed, cell.key)
-
-
-@dataclass(frozen=True, slots=True)
-class _Explainer:
-    """Adds saliency maps to samples."""
-
-    cell: Cell
-    model: OpenedModel
-    generator: SaliencyGenerator
-
-    @classmethod
-    def of(cls, cell: Cell, model: OpenedModel) -> _Explainer | None:
-        if cell.saliency is None:
-            return None
-        return cls(cell, model, create(cell.saliency.spec, cell.saliency.params))
-
-    def explain(self, samples: Samples) -> Samples:
-        if samples.inputs is None or self.cell.saliency is None:
-            raise ValueError("maps are made of inputs, not of stored predictions")
-        classes = self._classes(samples)
-        seeds = [stable_seed(self.cell.seed, id_) for id_ in samples.ids]
-        with blame(self.cell.saliency.spec):
-            maps = self.generator.explain(self.model, samples.inputs, classes, seeds)
-        expected = (len(samples.ids), *self.model.card.input.size)
-        if maps.shape != expected:
-            spec = self.cell.saliency.spec
-            raise PluginError(f'saliency "{spec.name}" of plugin {spec.provider} gave maps of shape {maps.shape}, '
-                              f"expected {expected}")
-        return replace(samples, saliency=maps, classes=classes, predict=self.model.predict)
-
-    def _classes(self, samples: Samples) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-        if self.cell.target == "predicted":
-            return np.asarray(samples.predictions.dense("logits").argmax(axis=1), np.int64)
-        labels = [target.label for target in samples.targets if isinstance(target, ClassificationTarget)]
-        if len(labels) != len(samples.targets):
-            raise TaskMismatch(f"{self.cell.key}: only classification targets have a label to explain")
-        return self.model.class_indices(labels)

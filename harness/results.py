@@ -108,6 +108,10 @@ class Cost(Record):
     """Size of the model file."""
     gflop: float | None = None
     """Of one sample, counted on the graph."""
+    map_ms: float | None = None
+    """Wall time of one saliency map in the cell's batches, the median of them; null when all maps were cached."""
+    map_passes: float | None = None
+    """The same in forward passes of the same batches."""
 
 
 class ErrorResult(Record):

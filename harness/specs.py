@@ -77,10 +77,16 @@ class ModelSpec(Spec):
 
 @dataclass(frozen=True, kw_only=True)
 class SaliencySpec(Spec):
-    """factory(params) -> SaliencyGenerator. passes: cost of one map in forward passes, None when the params decide."""
+    """factory(params) -> SaliencyGenerator, or GraphGenerator where `graph` is true.
+
+    passes: cost of one map in forward passes, None when the params decide; conventions: what its maps depend on beside
+    the method's name.
+    """
 
     role = "saliency"
+    graph: bool = False
     passes: float | None = None
+    conventions: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

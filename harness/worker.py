@@ -73,7 +73,8 @@ class CellGroup:
         files.update(self._save_thumbnails(cell, file, dataset, measured.predictions))
         return {"metrics": metrics, "curves": curves, "runs_on": measured.runs_on, "cached": measured.cached,
                 "reason": unreadable_note(measured.unreadable, len(dataset)), "files": files,
-                "cost": {"forward_passes": measured.forward_passes}}
+                "cost": {"forward_passes": measured.forward_passes, "map_ms": measured.map_ms,
+                         "map_passes": measured.map_passes}}
 
     def _latency(self, cell: Cell, file: ModelFile) -> dict[str, Any]:
         runs_on, raw, result = timing.measure(cell, file)

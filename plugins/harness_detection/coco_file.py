@@ -36,10 +36,10 @@ class ImageEntry(NamedTuple):
 
 
 class CocoFile(NamedTuple):
-    """images: sorted by id; categories: their names, in the order of the file."""
+    """images: sorted by id; categories: name -> id, in the order of the file."""
 
     images: list[ImageEntry]
-    categories: list[str]
+    categories: dict[str, Any]
 
 
 def read_coco(path: Path) -> CocoFile:
@@ -63,7 +63,7 @@ def read_coco(path: Path) -> CocoFile:
         image = images[item["image_id"]]
         image.objects.append(_item(where, item, categories[item["category_id"]], image))
     return CocoFile([images[key] for key in sorted(images, key=lambda key: (str(type(key)), key))],
-                    list(categories.values()))
+                    {name: key for key, name in categories.items()})
 
 
 def _load(path: Path) -> Mapping[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import field_validator
 
-from harness.api import TASKS, InputSpec, Params, SsdDecoder, SuitePath, did_you_mean, one_of
+from harness.api import TASKS, InputSpec, Params, SsdDecoder, SuitePath, TileSpec, did_you_mean, one_of
 
 
 class OnnxParams(Params):
@@ -26,6 +26,9 @@ class OnnxParams(Params):
     """Dataset label name -> class index, where the names differ from `labels`."""
     decoder: SsdDecoder | None = None
     """Thresholds and suppression on the host, for a detector whose graph ends with raw boxes and scores."""
+    tile: TileSpec | None = None
+    """With fit = "tile" of `input`, for a fully convolutional segmentation graph of free height and width: images of
+    any size, in overlapping pieces."""
     cam_layer: str | None = None
     """Tensor that class activation methods explain by default."""
 

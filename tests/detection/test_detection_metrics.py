@@ -21,7 +21,7 @@ from harness.api import (
 )
 from harness.geometry import Size, place
 from harness_detection import harness_cell_finished
-from harness_detection.coco_format import ground_truth, results
+from harness_detection.coco_format import Numbering, ground_truth, results
 from harness_detection.coco_map import NUMBERS, CocoMap
 from harness_detection.confusion import ClassConfusion
 from harness_detection.counting import DetectionCount
@@ -114,6 +114,33 @@ def test_a_finished_cell_leaves_both_sides_as_coco_files(tmp_path):
     stored = {kind: json.loads((tmp_path / f"coco/cell--coco-map.{kind}.json").read_text())
               for kind in ("annotations", "results")}
     assert stored == {"annotations": ground_truth(rows), "results": results(rows)}
+
+
+def test_results_on_a_coco_dataset_can_be_held_against_its_own_file(tmp_path):
+    """Image and category ids are those of the file; a class that it does not have gets an id behind its last one."""
+    pycocotools = pytest.importorskip("pycocotools.coco")
+    from pycocotools.cocoeval import COCOeval
+
+    rows = CocoMap(CocoMapParams()).measure(random_samples(20))
+    rows = Table({**rows, "id": np.array([str(100 + 3 * row) for row in range(rows.rows)])})
+    original = ground_truth(rows, Numbering([100 + 3 * row for row in range(rows.rows)], [91, 7]))
+    original["categories"].insert(0, {"id": 2, "name": "bus"})
+    (tmp_path / "original.json").write_text(json.dumps(original))
+    rows.save(tmp_path / "rows/cell.npz")
+    cell = CellResult(key="accuracy/d/m/fp32/b", id="0", kind="accuracy", status="ok", dataset="d", model="m",
+                      precision="fp32", backend="b", files={"rows.coco-map": "rows/cell.npz"})
+    suite = {"datasets": {"d": {"use": "coco", "annotations": str(tmp_path / "original.json"), "images": "."}}}
+    harness_cell_finished(RunContext(tmp_path, suite, result=cell))
+    with contextlib.redirect_stdout(io.StringIO()):
+        truth = pycocotools.COCO(str(tmp_path / "original.json"))
+        peer = COCOeval(truth, truth.loadRes(str(tmp_path / "coco/cell.results.json")), "bbox")
+        peer.evaluate()
+        peer.accumulate()
+        peer.summarize()
+    ours = CocoMap(CocoMapParams()).summarize(rows).scalars
+    assert [ours[suffix].value for suffix in NUMBERS] == pytest.approx(peer.stats.tolist(), abs=1e-12)
+    assert {item["category_id"] for item in json.loads((tmp_path / "coco/cell.results.json").read_text())} == {91, 7}
+    assert Numbering.of_file(rows, {"dog": 7, "bus": 2}).categories == [8, 7]
 
 
 def test_perfect_detections_and_none():

@@ -6,13 +6,16 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
+from onnx import TensorProto, helper, numpy_helper
 from pydantic import ValidationError
 
-from harness.api import ModelFileError, ModelRequest
+from harness.api import ModelFileError, ModelRequest, unpack_mask
 from harness.onnx import providers
 from harness.onnx.models import load_card
 from harness.onnx.runner import ModelRunner
+from harness.opened import OpenedModel
 from harness_onnx import harness_models
 from harness_onnx.model import locate
 from harness_onnx.params import OnnxParams
@@ -44,6 +47,28 @@ def test_labels_path_is_relative_to_the_suite(tmp_path):
     params = OnnxParams.model_validate({"path": "m.onnx", "labels": "labels.txt"}, context={"base": tmp_path})
     assert params.path == tmp_path / "m.onnx"
     assert locate(params, request()).card == {"labels": str(tmp_path / "labels.txt")}
+
+
+def test_a_foreign_graph_of_free_size_takes_images_in_tiles(tmp_path):
+    """Two logits per pixel, blue and a constant: blue wins where it exceeds 0.5."""
+    weights = np.zeros((2, 3, 1, 1), np.float32)
+    weights[1, 2] = 1
+    graph = helper.make_graph(
+        [helper.make_node("Conv", ["image", "weights", "bias"], ["logits"])], "blue",
+        [helper.make_tensor_value_info("image", TensorProto.FLOAT, ["N", 3, "H", "W"])],
+        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["N", 2, "H", "W"])],
+        [numpy_helper.from_array(weights, "weights"),
+         numpy_helper.from_array(np.array([0.5, 0], np.float32), "bias")])
+    path = tmp_path / "blue.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9), path)
+    file = locate(OnnxParams.model_validate({
+        "path": path, "task": "segmentation", "input": {"size": [16, 16], "range": [0, 1], "fit": "tile"},
+        "tile": {"size": [16, 16], "radius": 0}}), request())
+    card = load_card(file)
+    model = OpenedModel("blue", path, card, ModelRunner(CpuBackend(CpuParams()).open(path, threads=1), card, path))
+    image = np.random.default_rng(0).integers(0, 256, (37, 50, 3), np.uint8)
+    found = unpack_mask(model.segment([image], ["a"]), 0)
+    np.testing.assert_array_equal(found, image[:, :, 2] > 127)
 
 
 def test_task_is_checked_where_the_suite_stands():

@@ -151,7 +151,8 @@ class Maps:
         n = len(samples.ids)
         predicted = samples.predict(samples.inputs)
         return Table({"shape": np.tile(samples.saliency.shape[1:], (n, 1)), "class": samples.classes,
-                      "sum": samples.saliency.sum(axis=(1, 2)), "logit": predicted[np.arange(n), samples.classes]})
+                      "sum": samples.saliency.sum(axis=(1, 2)), "logit": predicted[np.arange(n), samples.classes],
+                      "brightness": samples.inputs.mean(axis=1).sum(axis=(1, 2))})
 
     def summarize(self, rows):
         return Summary({"": Scalar(value=float(rows.dense("sum").mean()), n=rows.rows, unit="saliency")})
@@ -174,6 +175,34 @@ class Narrow(Noise):
 
     def explain(self, model, inputs, classes, seeds):
         return super().explain(model, inputs, classes, seeds)[:, :, 1:]
+
+
+class Brightest:
+    """A graph generator: the mean over channels of the image times the class, plus noise that comes as a feed."""
+
+    def __init__(self, params):
+        pass
+
+    def build(self, graph, card):
+        from onnx import TensorProto, helper, numpy_helper
+
+        image = graph.graph.input[0]
+        nodes = [helper.make_node("ReduceMean", [image.name, "axes"], ["mean"], keepdims=0),
+                 helper.make_node("Cast", ["class"], ["float"], to=TensorProto.FLOAT),
+                 helper.make_node("Unsqueeze", ["float", "end"], ["factor"]),
+                 helper.make_node("Mul", ["mean", "factor"], ["scaled"]),
+                 helper.make_node("Add", ["scaled", "noise"], ["saliency"])]
+        constants = [numpy_helper.from_array(np.array(value), name)
+                     for name, value in (("axes", [1]), ("end", [1, 2]))]
+        inputs = [image, helper.make_tensor_value_info("class", TensorProto.INT64, ["N"]),
+                  helper.make_tensor_value_info("noise", TensorProto.FLOAT, ["N", *card.input.size])]
+        output = helper.make_tensor_value_info("saliency", TensorProto.FLOAT, ["N", *card.input.size])
+        return helper.make_model(helper.make_graph(nodes, "brightest", inputs, [output], constants),
+                                 opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+
+    def feeds(self, inputs, seeds):
+        return {"noise": np.stack([np.random.default_rng(seed).random(inputs.shape[2:], np.float32)
+                                   for seed in seeds])}
 
 
 class LogParams(Params):
@@ -264,6 +293,7 @@ def harness_metrics():
 @hookimpl
 def harness_saliency():
     return [SaliencySpec(name="lab-noise", summary="Noise.", passes=0, factory=f"{__name__}:Noise"),
+            SaliencySpec(name="lab-graph", summary="Graph.", graph=True, passes=1, factory=f"{__name__}:Brightest"),
             SaliencySpec(name="lab-narrow", summary="Too narrow.", passes=0, factory=f"{__name__}:Narrow")]
 
 

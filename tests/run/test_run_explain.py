@@ -87,6 +87,29 @@ def test_explanations_are_cached_by_seed_and_target(lab):
     assert seeded.metrics["lab-maps"].value != first.metrics["lab-maps"].value
 
 
+def test_a_graph_generator_gets_images_classes_and_its_own_feeds(lab):
+    _, cell = explain(lab, saliency="lab-graph")
+    assert cell.status == "ok", cell.error
+    found = rows(lab, cell)
+    noise = found["sum"] - found["class"] * found["brightness"]  # 64 uniform numbers a sample
+    assert ((noise > 20) & (noise < 44)).all()
+    assert len(set(noise.round(4))) == 12
+    assert cell.cost.map_ms > 0
+    assert cell.cost.map_passes > 0
+
+
+def test_maps_are_made_once_for_metrics_that_come_later(lab):
+    lab.suite += '[metrics.more]\nuse = "lab-maps"\n'
+    _, first = explain(lab)
+    assert lab.forward_passes == 24
+    more = EXPLAIN.replace('"lab-maps"', '"lab-maps", "more"').format(saliency="lab-noise", target="label")
+    (again,) = lab.run(lab.suite + more, output="again").results.cells
+    assert again.metrics["more"].value == first.metrics["lab-maps"].value
+    assert again.cost.map_ms is None
+    (fresh,) = lab.run(lab.suite + more, output="fresh", fresh=True).results.cells
+    assert fresh.cost.map_ms > 0
+
+
 def test_a_metric_of_maps_does_not_belong_into_a_bench(lab, cli):
     text = lab.suite + lab.bench.replace('metrics = ["top"]', 'metrics = ["lab-maps"]')
     done = cli("validate", lab.write(text))

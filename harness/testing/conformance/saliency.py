@@ -14,7 +14,8 @@ def check_saliency(spec: SaliencySpec, generator: SaliencyGenerator, model: Mode
                    inputs: NDArray[np.float32], classes: NDArray[np.int64]) -> None:
     """Shape and dtype of the maps, deterministic by seed, independent of batching.
 
-    inputs: (N, ...) float32 as the model's card says, N >= 2; classes: (N,) int64 class indices.
+    A GraphGenerator is checked as `harness.explaining.GraphExplainer(generator)`. inputs: (N, ...) float32 as the
+    model's card says, N >= 2; classes: (N,) int64 class indices.
     """
     seeds = list(range(len(inputs)))
     maps = generator.explain(model, inputs, classes, seeds)
