@@ -113,7 +113,7 @@ class _Predictor(nn.Module):
         for level, settings in enumerate(params.levels):
             own = torch.from_numpy(anchors.boxes[anchors.level == level])
             count = len(settings.scales) * len(params.aspect_ratios)
-            self.register_buffer(f"anchors{level}", own.unflatten(0, (-1, count)).permute(1, 2, 0).contiguous(),
+            self.register_buffer(f"anchors{level}", own.reshape(-1, count, 4).permute(1, 2, 0).contiguous(),
                                  persistent=False)
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:

@@ -59,7 +59,7 @@ class Detector(nn.Module):
     def forward(self, image: Tensor) -> RawDetections:
         features = self._neck(self._backbone(image))
         classes, boxes = (
-            tuple(head(level).unflatten(1, (-1, values)).flatten(3) for head, level in zip(heads, features, strict=True))
+            tuple(_rows(head(level), values) for head, level in zip(heads, features, strict=True))
             for heads, values in ((self.classes, self.outputs), (self.boxes, 4)))
         return RawDetections(classes, boxes, tuple(features))
 
@@ -102,3 +102,8 @@ def _convolution(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) ->
 def by_anchor(levels: Sequence[Tensor]) -> Tensor:
     """(N, K, values, h * w) of each level -> (N, A, values) in the order of `anchors.Anchors`."""
     return torch.cat([level.permute(0, 3, 1, 2).flatten(1, 2) for level in levels], 1)
+
+
+def _rows(maps: Tensor, values: int) -> Tensor:
+    """(N, K * values, h, w) -> (N, K, values, h * w)."""
+    return maps.reshape(maps.shape[0], -1, values, maps.shape[2] * maps.shape[3])

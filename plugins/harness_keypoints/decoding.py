@@ -23,20 +23,20 @@ _CROSS: Shifts = ((-1, 0), (0, -1), (1, 0), (0, 1))
 
 
 class Peak(NamedTuple):
-    """flat: (N, K, h * w) heatmaps; index: (N, K) int64 of the (first) maximum; height, width: of the map.
+    """flat: (N, K, h * w) heatmaps; best: (N, K) int64 index of the (first) maximum; height, width: of the map.
 
     All keypoints, axes and neighbors are handled in one tensor: a graph of many tiny nodes costs more than the numbers.
     """
 
     flat: Tensor
-    index: Tensor
+    best: Tensor
     height: int
     width: int
 
     @property
     def position(self) -> Tensor:
         """(N, K, 2) int64 x, y."""
-        return torch.stack([self.index % self.width, torch.div(self.index, self.width, rounding_mode="floor")], 2)
+        return torch.stack([self.best % self.width, torch.div(self.best, self.width, rounding_mode="floor")], 2)
 
     def around(self, flat: Tensor, shifts: Shifts) -> Tensor:
         """(N, K, M) values of a map at the M shifts from the peak; at the border, of the nearest pixel inside."""
@@ -73,7 +73,7 @@ class Decoder(nn.Module):
 
     def forward(self, heatmaps: Tensor) -> tuple[Tensor, Tensor]:
         peak = find_peak(heatmaps)
-        height = peak.flat.gather(2, peak.index.unsqueeze(2)).squeeze(2)
+        height = peak.flat.gather(2, peak.best.unsqueeze(2)).squeeze(2)
         return (peak.position + self.offset(peak) + 0.5) * _STRIDE - 0.5, height
 
     def offset(self, peak: Peak) -> Tensor:  # noqa: ARG002
@@ -85,7 +85,7 @@ class QuarterOffset(Decoder):
     """A quarter of a pixel toward the higher neighbor (Newell 2016, hourglass); none at the border."""
 
     def offset(self, peak: Peak) -> Tensor:
-        before, after = peak.around(peak.flat, _CROSS).split(2, 2)
+        before, after = peak.around(peak.flat, _CROSS).chunk(2, 2)
         return 0.25 * (after - before).sign() * peak.inner(1)
 
 
@@ -96,7 +96,7 @@ class LogQuadratic(Decoder):
     """
 
     def offset(self, peak: Peak) -> Tensor:
-        before, after = peak.logs(peak.flat, _CROSS).split(2, 2)
+        before, after = peak.logs(peak.flat, _CROSS).chunk(2, 2)
         curvature = -(before + after)
         return (0.5 * (after - before) / curvature.clamp(min=_TINY)).clamp(-0.5, 0.5) * peak.inner(1)
 
