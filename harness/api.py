@@ -76,11 +76,13 @@ if TYPE_CHECKING:
     from harness.geometry import Fit
     from harness.masks import unpack_mask
     from harness.measure import closed_loop
+    from harness.onnx.interface import checked_feeds
     from harness.onnx.layers import last_spatial_activation
     from harness.onnx.models import read_labels
     from harness.onnx.providers import provider_problem, provider_versions
     from harness.onnx.scores import with_output
     from harness.onnx.session import open_session
+    from harness.reloading import reload
     from harness.suppression import decode_ssd
     from harness.table import Ragged, Table
 
@@ -88,6 +90,7 @@ _LAZY = {
     "Fit": "harness.geometry",
     "Ragged": "harness.table",
     "Table": "harness.table",
+    "checked_feeds": "harness.onnx.interface",
     "closed_loop": "harness.measure",
     "decode_ssd": "harness.suppression",
     "last_spatial_activation": "harness.onnx.layers",
@@ -95,6 +98,7 @@ _LAZY = {
     "provider_problem": "harness.onnx.providers",
     "provider_versions": "harness.onnx.providers",
     "read_labels": "harness.onnx.models",
+    "reload": "harness.reloading",
     "unpack_mask": "harness.masks",
     "with_output": "harness.onnx.scores",
 }
@@ -178,6 +182,7 @@ __all__ = [
     "Trainable",
     "Unreadable",
     "UnreadableSample",
+    "checked_feeds",
     "closed_loop",
     "decode_ssd",
     "did_you_mean",
@@ -190,6 +195,7 @@ __all__ = [
     "provider_problem",
     "provider_versions",
     "read_labels",
+    "reload",
     "unpack_mask",
     "with_output",
 ]

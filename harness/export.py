@@ -20,7 +20,7 @@ from harness import checkpoint, evaluate
 from harness.card import ModelCard, SsdDecoder
 from harness.checkpoint import TrainingRecord
 from harness.errors import CellError, ModelFileError
-from harness.exports import GOLDEN, PARITY, RECORD, SNAPSHOTS, DatasetRecord, ExportRecord, FileRecord, sha256
+from harness.exports import GOLDEN, PARITY, RECORD, SNAPSHOTS, WEIGHTS, DatasetRecord, ExportRecord, FileRecord, sha256
 from harness.flat import by_sample, difference
 from harness.host import Host
 from harness.specs import ModelSpec
@@ -94,6 +94,8 @@ class _Draft:
         few = Table(expected).take(np.arange(min(_GOLDEN_SAMPLES, len(inputs))))
         outputs = {f"output.{name}": column for name, column in few.items()}
         Table({f"input.{INPUT}": inputs[:_GOLDEN_SAMPLES], **outputs}).save(self.scratch / GOLDEN)
+        weights = self.scratch / WEIGHTS
+        weights.write_bytes((self.folder / checkpoint.BEST).read_bytes())
         snapshots = self._write_snapshots()
         test_params = split_params(self.host, self.recipe, "test")
         record = ExportRecord(
@@ -101,7 +103,7 @@ class _Draft:
             task=self.card().task, params=self.params.model_dump(mode="json"),
             recipe=self.recipe.model_dump(mode="json"), weights_sha256=self.weights_sha256,
             files={"fp32": FileRecord.of(path)}, raw={"fp32": FileRecord.of(raw)} if raw else {},
-            golden=FileRecord.of(self.scratch / GOLDEN),
+            weights=FileRecord.of(weights), golden=FileRecord.of(self.scratch / GOLDEN),
             snapshots=FileRecord.of(snapshots) if snapshots else None, parity=parity, parity_samples=len(inputs),
             dataset=DatasetRecord(use=self.recipe.dataset, params=test_params.model_dump(mode="json")),
             accuracy=evaluate.accuracy(self.host, path, self.data, self.recipe.metrics),

@@ -202,10 +202,11 @@ def open_model(cell: Cell, file: ModelFile, threads: int) -> Iterator[OpenedMode
     if cell.dataset is not None and card.task != cell.dataset.spec.task:
         raise TaskMismatch(f'model "{cell.model.id}" is a {card.task} model, dataset "{cell.dataset.id}" is for '
                            f"{cell.dataset.spec.task}")
+    path = Path(file.path)
     open_file = partial(backend.open, threads=threads)
-    session = open_file(Path(file.path))
+    session = open_file(path if cell.backend.spec.accepts == "onnx" else path.parent)
     try:
-        model = OpenedModel(cell.model.id, Path(file.path), card, ModelRunner(session, card, Path(file.path)),
+        model = OpenedModel(cell.model.id, path, card, ModelRunner(session, card, path),
                             open_file if cell.backend.spec.accepts == "onnx" else None)
     except BaseException:
         session.close()

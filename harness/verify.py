@@ -93,7 +93,8 @@ class _Verification:
             return Check(self.folder.name, name, passed=False, detail=str(error))
 
     def _hashes(self) -> str:
-        files = [*self.record.files.values(), *self.record.raw.values(), self.record.golden, self.record.snapshots]
+        files = [*self.record.files.values(), *self.record.raw.values(), self.record.golden, self.record.snapshots,
+                 self.record.weights]
         present = [file for file in files if file is not None]
         for file in present:
             _check_hash(self.folder / file.file, file)
