@@ -34,8 +34,8 @@ def reload(folder: Path, host: Host | None = None) -> Reloaded:
     """
     record = load_export(folder)
     if record.weights is None:
-        raise ModelFileError(f"{folder}: has no {WEIGHTS}, it was exported by an earlier version; export its checkpoint "
-                             "again")
+        raise ModelFileError(f"{folder}: has no {WEIGHTS}, it was exported by an earlier version; export its "
+                             "checkpoint again")
     spec = (host or Host.discover()).spec(ModelSpec, record.model)
     model = create_model(spec, validated(spec, record.params))
     module = model.build()

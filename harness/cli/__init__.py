@@ -21,7 +21,7 @@ COMMANDS = {
     "validate": "Check a suite file; every mistake is shown with its line.",
     "list": "Show the cells of a suite with estimated forward passes.",
     "train": "Train the models that a suite declares, and export them.",
-    "export": "Export a checkpoint to ONNX with decoding in the graph.",
+    "export": "Export a checkpoint to ONNX, or an export to another precision, opset or decoder.",
     "verify": "Re-check hash, parity and accuracy of exports, without torch.",
     "plugins": "Show the installed plugins and what they provide.",
     "doctor": "Look for what is wrong with this installation.",

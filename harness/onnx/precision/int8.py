@@ -65,6 +65,7 @@ class Quantizer:
                 weight_qType=QuantType.QInt8, activation_qType=QuantType.QUInt8, tensors_range=self._ranges,
                 nodes_to_quantize=chosen, nodes_to_exclude=[], op_types_to_quantize=self._kinds, extra_options={})
             quantizer.quantize_model()
+            quantizer.model.topological_sort()
         result: onnx.ModelProto = quantizer.model.model
         del result.metadata_props[:]
         result.metadata_props.extend(self.model.metadata_props)
