@@ -13,6 +13,7 @@ from harness.contracts import (
     Dataset,
     Executor,
     Explain,
+    FinishedRun,
     GraphGenerator,
     Group,
     InferenceSession,
@@ -27,6 +28,7 @@ from harness.contracts import (
     Samples,
     Scalar,
     Scenario,
+    Subject,
     Summary,
     TensorInfo,
     Timing,
@@ -47,7 +49,7 @@ from harness.errors import (
 )
 from harness.hookspecs import hookimpl
 from harness.params import Params, SuitePath
-from harness.results import CellResult, Results
+from harness.results import CellResult, MetricResult, Results
 from harness.specs import (
     API_VERSION,
     BackendSpec,
@@ -73,9 +75,11 @@ from harness.tasks import (
 from harness.trainable import Finish, Pretrained, Recipe, Trainable
 
 if TYPE_CHECKING:
+    from harness.failures import exit_reason
     from harness.geometry import Fit
+    from harness.markdown import markdown_escape, markdown_table, number
     from harness.masks import unpack_mask
-    from harness.measure import closed_loop
+    from harness.measure import closed_loop, cold_start, invalidity, open_loop, poisson_arrivals
     from harness.onnx.interface import checked_feeds
     from harness.onnx.layers import last_spatial_activation
     from harness.onnx.models import read_labels
@@ -92,9 +96,17 @@ _LAZY = {
     "Table": "harness.table",
     "checked_feeds": "harness.onnx.interface",
     "closed_loop": "harness.measure",
+    "cold_start": "harness.measure",
     "decode_ssd": "harness.suppression",
+    "exit_reason": "harness.failures",
+    "invalidity": "harness.measure",
+    "markdown_escape": "harness.markdown",
+    "markdown_table": "harness.markdown",
+    "number": "harness.markdown",
+    "open_loop": "harness.measure",
     "last_spatial_activation": "harness.onnx.layers",
     "open_session": "harness.onnx.session",
+    "poisson_arrivals": "harness.measure",
     "provider_problem": "harness.onnx.providers",
     "provider_versions": "harness.onnx.providers",
     "read_labels": "harness.onnx.models",
@@ -132,6 +144,7 @@ __all__ = [
     "ExecutorSpec",
     "Explain",
     "Finish",
+    "FinishedRun",
     "Fit",
     "GeneratedDataset",
     "GradientRuleSpec",
@@ -143,6 +156,7 @@ __all__ = [
     "InputSpec",
     "KeypointsTarget",
     "Metric",
+    "MetricResult",
     "MetricSpec",
     "MissingDependency",
     "ModelCard",
@@ -170,6 +184,7 @@ __all__ = [
     "ScenarioSpec",
     "SegmentationTarget",
     "SsdDecoder",
+    "Subject",
     "SuitePath",
     "Summary",
     "Table",
@@ -184,14 +199,22 @@ __all__ = [
     "UnreadableSample",
     "checked_feeds",
     "closed_loop",
+    "cold_start",
     "decode_ssd",
     "did_you_mean",
     "evenly",
+    "exit_reason",
     "files_fingerprint",
     "hookimpl",
+    "invalidity",
     "last_spatial_activation",
+    "markdown_escape",
+    "markdown_table",
+    "number",
     "one_of",
+    "open_loop",
     "open_session",
+    "poisson_arrivals",
     "provider_problem",
     "provider_versions",
     "read_labels",

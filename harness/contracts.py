@@ -200,20 +200,49 @@ class Backend(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Raw outcome of a scenario: nanoseconds of every query after warm-up, in order; one query is `batch` samples."""
+    """Raw outcome of one turn of a scenario: nanoseconds of every query after warm-up, in order.
+
+    One query is `batch` samples. note: what a reader must know, e.g. that warm-up did not become steady; parts: by
+    name, nanoseconds of a part of each query, e.g. of opening a session.
+    """
 
     nanoseconds: NDArray[np.int64]
     elapsed_ns: int
     cpu_ns: int
     warmup_queries: int
-    valid: bool = True
-    why: str | None = None
+    note: str | None = None
+    parts: Mapping[str, NDArray[np.int64]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What a scenario times.
+
+    query: one inference of `batch` samples on fixed inputs, with as little around it as possible; opened: a session of
+    its own, which gives a call that runs it once and is closed at the end; seed: for what the scenario draws.
+    """
+
+    query: Callable[[], None]
+    opened: Callable[[], AbstractContextManager[Callable[[], None]]]
+    batch: int = 1
+    seed: int = 0
 
 
 class Scenario(Protocol):
-    """Decides when queries are issued."""
+    """Decides when queries are issued.
 
-    def measure(self, query: Callable[[], None]) -> Timing: ...
+    A measurement is taken in `rounds` turns. Between them the other latency cells of the bench have theirs, so that
+    all of them see the same machine; statistics have the round as their unit.
+    """
+
+    @property
+    def rounds(self) -> int: ...
+
+    def measure(self, subject: Subject, turn: int) -> Timing:
+        """One turn, counted from 0: warm up in the first, settle in the others."""
+
+    def invalidity(self, turns: Sequence[Timing]) -> str | None:
+        """Why the whole measurement is not valid, or None."""
 
 
 class SaliencyGenerator(Protocol):
@@ -310,10 +339,33 @@ class Group(Protocol):
         """The results to report when the group could not be executed to its end."""
 
 
-class Reporter(Protocol):
-    """Turns results into files."""
+@dataclass(frozen=True, slots=True)
+class FinishedRun:
+    """What a reporter reads; a single argument, so that fields can be added. directory: with the raw data, or None."""
 
-    def render(self, results: Results) -> Mapping[str, str | bytes]:
+    results: Results
+    directory: Path | None = None
+
+    def table(self, cell: CellResult, name: str) -> Table | None:
+        """Raw data of a cell by its name in `files`, e.g. "samples" or "rows.pck"; None where it is not there."""
+        from harness.table import Table
+
+        path = self.path(cell, name)
+        return Table.load(path) if path is not None else None
+
+    def path(self, cell: CellResult, name: str) -> Path | None:
+        """A file or folder of a cell by its name in `files`; None where it is not there, or not inside the run."""
+        if self.directory is None or name not in cell.files:
+            return None
+        path = self.directory / cell.files[name]
+        inside = path.resolve().is_relative_to(self.directory.resolve())
+        return path if inside and path.exists() else None
+
+
+class Reporter(Protocol):
+    """Turns a finished run into files."""
+
+    def render(self, run: FinishedRun) -> Mapping[str, str | bytes]:
         """File name -> content."""
 
 

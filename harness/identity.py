@@ -66,7 +66,12 @@ def of_model(file: ModelFile) -> dict[str, Any]:
     from harness.onnx.models import load_card
 
     path = Path(file.path)
-    return {"sha256": _sha256(path, path.stat().st_mtime_ns), "card": load_card(file)}
+    return {"sha256": file_sha256(path), "card": load_card(file)}
+
+
+def file_sha256(path: Path) -> str:
+    """Hexadecimal hash of a file's bytes; read again only when the file was written since."""
+    return _sha256(path, path.stat().st_mtime_ns)
 
 
 def of_backend(entry: BackendEntry) -> dict[str, Any]:

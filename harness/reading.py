@@ -12,6 +12,7 @@ from harness import calibration
 from harness import source as sources
 from harness.errors import EXIT_PLUGIN, EXIT_USAGE, PluginError, SuiteError, did_you_mean, one_of
 from harness.host import Host
+from harness.locate import Locations
 from harness.params import BASE, Params
 from harness.source import KeyPath, Source
 from harness.specs import (
@@ -64,6 +65,19 @@ def read_suite(path: Path, host: Host, profile: str | None = None, environ: Mapp
     Raises SuiteError with every mistake found (each with file, line and key path), UsageError when unreadable.
     """
     source = sources.load(path, profile, environ)
+    suite = _Reader(source, host).read()
+    if suite is None or source.problems:
+        raise SuiteError(source.problems)
+    return suite
+
+
+def read_resolved(data: Mapping[str, Any], host: Host) -> Suite:
+    """The suite of an earlier run, as its results keep it: profile applied, environment expanded.
+
+    Raises SuiteError when it is no valid suite any more, e.g. because a plugin is gone.
+    """
+    tables = dict(data)
+    source = Source(Path(tables.pop("path", "suite.toml")), tables, Locations.of(""))
     suite = _Reader(source, host).read()
     if suite is None or source.problems:
         raise SuiteError(source.problems)

@@ -78,17 +78,32 @@ class LatencyResult(Record):
     p90_ms: float | None = None
     p95_ms: float | None = None
     p99_ms: float | None = None
+    p50_early_stopping_ms: float | None = None
+    """LoadGen's early-stopping estimate: what the percentile stays below with 99 % confidence."""
+    p90_early_stopping_ms: float | None = None
+    p95_early_stopping_ms: float | None = None
+    p99_early_stopping_ms: float | None = None
     mean_ms: float | None = None
     cpu_ms: float | None = None
     """CPU time of the process per query."""
     throughput: float | None = None
     """Samples per second."""
+    throughput_ci: tuple[float, float] | None = None
+    """95 % interval, bootstrap over rounds."""
     ratio: float | None = None
-    """p50 relative to the suite's reference cell."""
+    """Relative to the suite's reference cell: typical ratio (Hodges-Lehmann) of the medians of a round, else of p50."""
     ratio_ci: tuple[float, float] | None = None
+    """95 % interval over rounds (signed-rank test); null when they were not measured in the same rounds."""
     ci: tuple[float, float] | None = None
-    """95 % interval of the median in milliseconds, from blocks of queries."""
+    """95 % interval of the median in milliseconds, bootstrap over rounds."""
+    rounds: list[float] = []
+    """Median of each round in milliseconds."""
+    session: str | None = None
+    """Cells with the same value were measured in the same rounds, in turn."""
+    parts: dict[str, float] = {}
+    """Median milliseconds of the parts of a query, e.g. `open` and `first` of a cold start."""
     valid: bool = True
+    """By LoadGen's conditions: queries, duration, early stopping, latency bound."""
     why: str | None = None
     """Why it is not valid, or which percentiles are null for too few queries."""
     noisy: bool | None = None
@@ -151,6 +166,10 @@ class CellResult(Record):
     backend: str
     runs_on: str | None = None
     """Provider or device that really executed the model."""
+    model_file: str | None = None
+    """Path of the ONNX file that was measured."""
+    model_sha256: str | None = None
+    """Of that file."""
     saliency: str | None = None
     target: str | None = None
     """The explained class: label or predicted."""
@@ -162,7 +181,7 @@ class CellResult(Record):
     cost: Cost = Cost()
     error: ErrorResult | None = None
     files: dict[str, str] = {}
-    """Raw data beside the results, relative to the run directory: rows, samples, thumbnails."""
+    """Raw data beside the results, relative to the run directory: rows, ids of the samples, samples, thumbnails."""
 
 
 class GateResult(Record):

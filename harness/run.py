@@ -11,10 +11,13 @@ from typing import Protocol
 
 from harness import environment, gates
 from harness.cache import Cache, default_folder
+from harness.compare.latency import Again
+from harness.compare.runs import Run
 from harness.contracts import Executor, Progress, RunContext
 from harness.errors import EXIT_CELLS, EXIT_GATE, EXIT_OK, EXIT_PLUGIN, HandledError, PluginError, UsageError
 from harness.host import Host, create, default_params
-from harness.plan import Plan, count_samples, make_plan
+from harness.plan import Plan, count_samples, make_plan, matches
+from harness.ratios import with_ratio
 from harness.results import CellResult, PluginResult, Results
 from harness.rundir import RunDirectory, new_directory, read_results, unfinished_directory
 from harness.specs import ExecutorSpec
@@ -92,7 +95,10 @@ def _measure(plan: Plan, host: Host, executor: _SafeExecutor, directory: RunDire
             done[result.key] = result
             observer.finished(result)
             _notify(host, "harness_cell_finished", replace(context, result=result), observer)
-    results = _results(suite, host, [done[cell.key] for cell in plan.cells], baseline)
+    results = _results(suite, host, [done[cell.key] for cell in plan.cells])
+    again = _measured_again(Run(directory.path, results, host), suite, baseline or {}, observer)
+    judged = [gates.evaluate(gate, results.cells, baseline, again) for gate in suite.gates]
+    results = results.model_copy(update={"gates": judged})
     directory.write_results(results)
     _notify(host, "harness_run_finished", replace(context, results=results), observer)
     return results
@@ -174,27 +180,34 @@ def _groups(plan: Plan, ids: Mapping[str, str], done: Mapping[str, CellResult], 
     return groups
 
 
-def _results(suite: Suite, host: Host, cells: Sequence[CellResult],
-             baseline: Mapping[str, CellResult] | None) -> Results:
+def _measured_again(run: Run, suite: Suite, baseline: Mapping[str, CellResult], observer: Observer) -> Again | None:
+    """The latencies that gates compare with the baseline's, measured beside them; None when no gate asks for it."""
+    globs = [gate.cell for gate in suite.gates if gates.remeasures(gate)]
+    keys = [cell.key for cell in run.results.cells if cell.latency is not None and matches(cell.key, globs)]
+    known = [key for key in keys if key in baseline and baseline[key].status == "ok"]
+    if not globs or suite.table.baseline is None:
+        return None
+    if set(known) != set(keys):
+        missing = next(key for key in keys if key not in known)
+        return Again(problem=f'the baseline has no ok cell "{missing}"')
+    return Again.of(suite.table.baseline, run, keys, observer.progress)
+
+
+def _results(suite: Suite, host: Host, cells: Sequence[CellResult]) -> Results:
     compared = _with_ratios(cells, suite.table.reference)
     return Results(
-        suite={"path": str(suite.path), **suite.resolved}, environment=environment.describe(),
+        suite={"path": str(suite.path.resolve()), **suite.resolved}, environment=environment.describe(),
         plugins=[PluginResult(name=record.name, distribution=record.provider.distribution,
                               version=record.provider.version)
                  for record in host.plugins if record.status != "disabled"],
-        cells=compared, gates=[gates.evaluate(gate, compared, baseline) for gate in suite.gates])
+        cells=compared)
 
 
 def _with_ratios(cells: Sequence[CellResult], reference: str | None) -> list[CellResult]:
-    """Every latency relative to the reference cell's p50; nothing when that was not measured."""
-    base = next((cell.latency.p50_ms for cell in cells if cell.key == reference and cell.latency), None)
-    return [cell if base is None else _with_ratio(cell, base) for cell in cells]
-
-
-def _with_ratio(cell: CellResult, base: float) -> CellResult:
-    if cell.latency is None or cell.latency.p50_ms is None:
-        return cell
-    return cell.model_copy(update={"latency": cell.latency.model_copy(update={"ratio": cell.latency.p50_ms / base})})
+    """Every latency relative to the reference cell's; nothing when that was not measured."""
+    base = next((cell.latency for cell in cells if cell.key == reference and cell.latency), None)
+    return [cell if base is None or cell.latency is None else
+            cell.model_copy(update={"latency": with_ratio(cell.latency, base)}) for cell in cells]
 
 
 def _notify(host: Host, hook: str, context: RunContext, observer: Observer) -> None:

@@ -204,7 +204,7 @@ class GateTable(Params):
     max: float | None = None
     """The value must be at most this."""
     max_regression: Annotated[str, Field(pattern=r"^\d+(\.\d+)?%$")] | None = None
-    """Relative to the suite's baseline, e.g. "5%"."""
+    """Relative to the suite's baseline, e.g. "5%"; a latency is measured again beside the baseline's export."""
 
     @model_validator(mode="after")
     def _one_condition(self) -> Self:

@@ -11,14 +11,27 @@ from typing import Any, Self, TextIO
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    SpinnerColumn,
+    Task,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 from rich.text import Text
 
+from harness.compare.records import Comparison
+from harness.compare.wording import COLUMNS, notes, row_texts, summary
 from harness.plan import Plan
 from harness.results import CellResult, GateResult, LatencyResult, MetricResult, Results
 
 _STATUS = {"ok": "green", "failed": "red", "skipped": "yellow"}
+_VERDICTS = {"regression": "red", "improvement": "green"}
 _MOST_COLUMNS = 3
 """Numbers with intervals that fit beside each other into 100 columns."""
 _WIDTH = 100
@@ -39,14 +52,23 @@ def console(stream: TextIO | None = None) -> Console:
     return _Console(file=file, width=None if file.isatty() else _WIDTH, highlight=False, soft_wrap=False)
 
 
+class _Rate(ProgressColumn):
+    """Samples per second of a cell."""
+
+    def render(self, task: Task) -> Text:
+        known = task.fields.get("samples") and task.speed
+        return Text(f"{task.speed:,.0f}/s" if known and task.speed else "", style="cyan")
+
+
 class RunDisplay:
     """A harness.run.Observer on standard error: progress bars on a terminal, one line per cell otherwise."""
 
     def __init__(self) -> None:
         self._console = console(sys.stderr)
         self._live = sys.stderr.isatty()
-        self._progress = Progress(SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
-                                  TimeElapsedColumn(), console=self._console, transient=True)
+        columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate(),
+                   TimeElapsedColumn(), TimeRemainingColumn())
+        self._progress = Progress(*columns, console=self._console, transient=True)
         self._tasks: dict[str, Any] = {}
         self._total = 0
         self._done = 0
@@ -69,7 +91,7 @@ class RunDisplay:
 
     def progress(self, key: str, done: int, total: int) -> None:
         if key not in self._tasks:
-            self._tasks[key] = self._progress.add_task(escape(key), total=total or None)
+            self._tasks[key] = self._progress.add_task(escape(key), total=total or None, samples=total > 0)
         self._progress.update(self._tasks[key], completed=done, total=total or None)
 
     def finished(self, result: CellResult) -> None:
@@ -85,6 +107,9 @@ class RunDisplay:
     def warn(self, message: str) -> None:
         self._print(f"[yellow]warning:[/yellow] {escape(message)}")
 
+    def tell(self, message: str) -> None:
+        self._print(escape(message))
+
     def _print(self, text: str) -> None:
         self._console.print(text, soft_wrap=True)
 
@@ -98,10 +123,28 @@ def print_results(results: Results, directory: Path) -> None:
         out.print(_quality_table(str(dataset), [cell for cell in quality if cell.dataset == dataset]))
     if timing:
         out.print(_latency_table(timing))
+    if any(cell.latency is not None and cell.latency.noisy for cell in timing):
+        out.print("~ something else disturbed the machine meanwhile; ratios hold better than times", style="yellow")
     for gate in results.gates:
         out.print(_gate_line(gate), soft_wrap=True)
     _print_notes(out, results)
     out.print(f"results: {escape(str(directory / 'results.json'))}", soft_wrap=True)
+
+
+def print_comparison(comparison: Comparison) -> None:
+    """Two runs beside each other, on standard output: a table for each cell, then what must be known beside it."""
+    out = console()
+    for key in dict.fromkeys(row.cell for row in comparison.rows):
+        table = _table(key, COLUMNS[1], *_right(*COLUMNS[2:-1]), COLUMNS[-1])
+        for row in comparison.rows:
+            if row.cell == key:
+                texts = row_texts(row)[1:]
+                table.add_row(*map(escape, texts[:-1]), Text(texts[-1], style=_VERDICTS.get(row.verdict, "")))
+        out.print(table)
+    for note in notes(comparison):
+        out.print(Text(note, style="yellow"), soft_wrap=True)
+    style = "red" if comparison.regressions else "green"
+    out.print(Text(summary(comparison), style=style), soft_wrap=True)
 
 
 def print_plan(plan: Plan) -> None:
@@ -171,7 +214,14 @@ def _latency(latency: LatencyResult) -> list[str | Text]:
     times: list[str | Text] = [_number(latency.p50_ms), _number(latency.p90_ms), _number(latency.p99_ms)]
     if not latency.valid:
         times[0] = Text(f"INVALID {times[0]}", style="red")
-    return [*times, _number(latency.throughput), _number(latency.ratio), _int(latency.n)]
+    if latency.noisy:
+        times[0] = Text.assemble(times[0], Text(" ~", style="yellow"))
+    return [*times, _number(latency.throughput), _ratio(latency), _int(latency.n)]
+
+
+def _ratio(latency: LatencyResult) -> str:
+    interval = latency.ratio_ci
+    return _number(latency.ratio) + (f" [{_number(interval[0])}, {_number(interval[1])}]" if interval else "")
 
 
 def _metric(cell: CellResult, name: str) -> str | Text:

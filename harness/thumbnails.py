@@ -1,14 +1,12 @@
 """Sampled thumbnails of a cell: small pictures with prediction and target as numbers, for reports.
 
-    sampler, writer = Sampler(len(dataset)), Writer(directory / "thumbnails" / slug, card)
-    # for the sample at `position` of the stream, row `row` of its batch's predictions
-    if position in sampler:
-        writer.add(id_, image, target, predictions, row)
+    writer = Writer(directory / "thumbnails" / slug, card)
+    writer.add(id_, image, target, predictions, row, scores)  # row: of the sample in the predictions
     writer.close()
 
-The folder holds the pictures and `index.json`, a list of {"id", "file", "size", "target", "prediction"}; size is the
-native [height, width], and all coordinates are native pixels. Masks are pictures of the thumbnail's size. A detector's
-boxes are also drawn, into the file "drawn".
+The folder holds the pictures and `index.json`, a list of {"id", "file", "size", "target", "prediction", "scores"}; size
+is the native [height, width], and all coordinates are native pixels. Masks are pictures of the thumbnail's size. A
+detector's boxes are also drawn, into the file "drawn". Scores are the metrics' numbers of this sample alone.
 """
 
 from __future__ import annotations
@@ -33,8 +31,6 @@ if TYPE_CHECKING:
     from harness.table import Table
     from harness.tasks import Target
 
-MOST = 24
-"""Thumbnails per cell."""
 LONGEST_SIDE = 160
 """Of a thumbnail, in pixels; smaller images are kept as they are."""
 MOST_NUMBERS = 512
@@ -42,18 +38,6 @@ MOST_NUMBERS = 512
 TOP = 5
 """Classes kept of a classification."""
 _OUTLINE = (255, 0, 160)
-
-
-class Sampler:
-    """Which positions of a stream of `total` samples are kept: at most `most`, evenly spaced, both ends included."""
-
-    def __init__(self, total: int, most: int = MOST) -> None:
-        count = min(total, most)
-        steps = max(1, count - 1)
-        self.positions = frozenset(i * (total - 1) // steps for i in range(count))
-
-    def __contains__(self, position: object) -> bool:
-        return position in self.positions
 
 
 class Writer:
@@ -64,7 +48,8 @@ class Writer:
         self._card = card
         self._entries: list[dict[str, Any]] = []
 
-    def add(self, id_: str, image: NDArray[np.uint8], target: Target, predictions: Table, row: int) -> None:
+    def add(self, id_: str, image: NDArray[np.uint8], target: Target, predictions: Table, row: int,
+            scores: Mapping[str, float | None] | None = None) -> None:
         """image: (H, W, C) native uint8; predictions: a batch's stored outputs, of which `row` belongs to the image."""
         self._folder.mkdir(parents=True, exist_ok=True)
         stem = f"{len(self._entries):02d}"
@@ -76,6 +61,7 @@ class Writer:
             "size": [height, width],
             "target": self._target(stem, target, (height, width)),
             "prediction": self._prediction(stem, predictions, row),
+            "scores": _json(scores or {}),
         })
         for output in TASKS[self._card.task].outputs:
             if output.space == "boxes" and output.name in predictions:
@@ -166,4 +152,6 @@ def _json(value: Any) -> Any:
         value = value.item()
     if isinstance(value, float):
         return float(f"{value:.6g}") if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {name: _json(item) for name, item in value.items()}
     return [_json(item) for item in value] if isinstance(value, list | tuple) else value

@@ -20,9 +20,11 @@ COMMANDS = {
     "run": "Run a suite: accuracy, latency and explanation quality.",
     "validate": "Check a suite file; every mistake is shown with its line.",
     "list": "Show the cells of a suite with estimated forward passes.",
+    "report": "Make the report of a finished run, or show its results in another format.",
     "train": "Train the models that a suite declares, and export them.",
     "export": "Export a checkpoint to ONNX, or an export to another precision, opset or decoder.",
     "verify": "Re-check hash, parity and accuracy of exports, without torch.",
+    "compare": "Compare two runs: paired tests, and regressions by the exit code.",
     "plugins": "Show the installed plugins and what they provide.",
     "doctor": "Look for what is wrong with this installation.",
 }

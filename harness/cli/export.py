@@ -48,7 +48,7 @@ def command(source: Path, output: Path, id_: str | None, changes: tuple[str, ...
     else:
         from harness.export import OPSET, export
 
-        output = Path("exports") if output is None else output
+        output = output if output is not None else Path("exports")
         record = export(host, source, output, id_=id_, changes=dict(map(_change, changes)), opset=opset or OPSET)
         report(folder := output / record.id, record.accuracy)
     for precision in wanted:

@@ -1,4 +1,4 @@
-"""`--format`: tables for people, JSON, or whatever a reporter plugin makes."""
+"""Results as tables for people, as JSON, or as whatever a reporter plugin makes."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from pathlib import Path
 
 import click
 
-from harness.contracts import Reporter
+from harness.contracts import FinishedRun, Reporter
 from harness.errors import PluginError, UsageError, did_you_mean, one_of
+from harness.files import write_bytes
 from harness.host import Host, create, default_params
 from harness.results import Results
 from harness.specs import ReporterSpec
@@ -24,11 +25,7 @@ def renderer(name: str, host: Host) -> Renderer:
         return print_results
     if name == "json":
         return lambda results, _: click.echo(results.model_dump_json(by_alias=True, indent=1))
-    known = ["table", "json", *host.names("reporter")]
-    if name not in known:
-        raise UsageError(f'--format: there is no format or reporter "{name}"{did_you_mean(name, known)} '
-                         f"(known: {one_of(known)})")
-    spec = host.spec(ReporterSpec, name)
+    spec = reporter_spec(name, host)
     reporter: Reporter = create(spec, default_params(spec))
 
     def show(results: Results, directory: Path) -> None:
@@ -38,9 +35,40 @@ def renderer(name: str, host: Host) -> Renderer:
     return show
 
 
+def reporter_spec(name: str, host: Host) -> ReporterSpec:
+    """Raises UsageError for a format that nobody provides."""
+    known = ["table", "json", *host.names("reporter")]
+    if name not in known:
+        raise UsageError(f'--format: there is no format or reporter "{name}"{did_you_mean(name, known)} '
+                         f"(known: {one_of(known)})")
+    if name in known[:2]:
+        raise UsageError(f"--format {name} goes to standard output; leave out --output")
+    return host.spec(ReporterSpec, name)
+
+
+REPORT = "html"
+"""The reporter that every run ends with."""
+
+
+def write_report(host: Host, results: Results, directory: Path) -> Path | None:
+    """Write the report of a run into its folder; None where no plugin makes one. Raises PluginError when it fails."""
+    if REPORT not in host.names("reporter"):
+        return None
+    spec = host.spec(ReporterSpec, REPORT)
+    return write_files(spec, results, directory, directory)[0]
+
+
+def write_files(spec: ReporterSpec, results: Results, directory: Path, output: Path) -> list[Path]:
+    """Write what a reporter makes of a run into the folder `output`. Raises PluginError when the reporter fails."""
+    made = _render(spec, create(spec, default_params(spec)), results, directory)
+    for name, content in made.items():
+        write_bytes(output / name, content.encode() if isinstance(content, str) else content)
+    return [output / name for name in made]
+
+
 def _render(spec: ReporterSpec, reporter: Reporter, results: Results, directory: Path) -> Mapping[str, str | bytes]:
     try:
-        return reporter.render(results)
+        return reporter.render(FinishedRun(results, directory))
     except Exception as error:
         raise PluginError(f'reporter "{spec.name}" of plugin {spec.provider} failed: {type(error).__name__}: {error}; '
                           f"the results are in {directory}") from error

@@ -34,7 +34,7 @@ def test_a_run_in_its_own_process(harness, suite, tmp_path):
     lines = done.stderr.splitlines()
     assert lines[0] == f"small: 1 cell -> {tmp_path / 'run'}"
     assert lines[1].startswith(f"[1/1] ok {KEY} (")
-    assert len(lines) == 2
+    assert lines[2:] == [f"report: {tmp_path / 'run' / 'report.html'}"]
 
 
 def test_a_table_without_escape_codes_in_100_columns(cli, suite):
@@ -227,7 +227,7 @@ def test_a_reporter_that_raises_is_blamed_and_the_results_are_kept(cli, suite, t
             def __init__(self, params):
                 pass
 
-            def render(self, results):
+            def render(self, run):
                 raise LookupError("no template")
 
         @hookimpl
@@ -240,3 +240,46 @@ def test_a_reporter_that_raises_is_blamed_and_the_results_are_kept(cli, suite, t
     assert "acme (acme-harness 1.0)" in done.err
     assert "Traceback" not in done.err
     assert (suite.parent / "run" / "results.json").exists()
+
+
+def test_a_run_ends_with_a_report_that_can_be_made_again(cli, suite):
+    done = run(cli, suite)
+    report = suite.parent / "run" / "report.html"
+    assert f"report: {report}" in done.err
+    first = report.read_bytes()
+    assert b"accuracy/" in first
+    report.unlink()
+    again = cli("report", suite.parent / "run")
+    assert (again.code, again.out.strip()) == (0, str(report))
+    assert report.read_bytes() == first
+    listed = cli("report", suite.parent / "run" / "results.json", "--format", "csv")
+    assert listed.out.startswith("key,kind,status")
+    to_folder = cli("report", suite.parent / "run", "--format", "markdown", "--output", suite.parent / "elsewhere")
+    assert to_folder.code == 0
+    assert (suite.parent / "elsewhere" / "report.md").is_file()
+
+
+def test_a_run_without_a_report(cli, suite):
+    done = run(cli, suite, "--no-report")
+    assert "report:" not in done.err
+    assert not (suite.parent / "run" / "report.html").exists()
+
+
+def test_a_report_that_fails_costs_neither_results_nor_verdict(cli, suite, monkeypatch):
+    monkeypatch.setattr("harness_reports.html.reporter.HtmlReporter.render", lambda *_: 1 / 0)
+    done = run(cli, suite)
+    assert done.code == 0
+    assert "there is no report" in done.err
+    assert "ZeroDivisionError" in done.err
+    assert cli("report", suite.parent / "run").code == 4
+
+
+def test_what_can_not_be_reported_is_one_clear_line(cli, tmp_path):
+    (tmp_path / "cut.json").write_text('{"schema": 1, "suite"')
+    (tmp_path / "foreign.json").write_text('{"schema": 7}')
+    for name, words in (("cut.json", "damaged"), ("foreign.json", "not written by harness"), ("none", "no results")):
+        done = cli("report", tmp_path / name)
+        assert done.code == 2
+        assert words in done.err
+        assert len(done.err.strip().splitlines()) == 1
+    assert "did you mean" in cli("report", tmp_path / "cut.json", "--format", "htm").err

@@ -17,7 +17,7 @@ from harness.card import InputSpec, ModelCard
 from harness.masks import pack_masks
 from harness.table import Ragged, Table
 from harness.tasks import ClassificationTarget, KeypointsTarget, SegmentationTarget, Target
-from harness.thumbnails import Sampler, Writer, prediction_json, thumbnail_size
+from harness.thumbnails import Writer, prediction_json, thumbnail_size
 
 KEYPOINTS = ModelCard(task="keypoints", input=InputSpec(size=(8, 8)))
 CLASSES = ModelCard(task="classification", input=InputSpec(size=(8, 8)), classes={"cat": 1, "lynx": 1, "dog": 3})
@@ -30,26 +30,6 @@ def written(folder: Path, card: ModelCard, image: NDArray[np.uint8], target: Tar
     entries = json.loads((folder / "index.json").read_text(encoding="utf-8"))
     assert len(entries) == 1
     return dict(entries[0])
-
-
-@settings(deadline=None)
-@given(st.integers(0, 3000))
-def test_samples_are_evenly_spaced(total: int) -> None:
-    positions = sorted(Sampler(total).positions)
-    assert len(positions) == min(total, 24)
-    assert set(positions) <= set(range(total))
-    if total:
-        assert positions[0] == 0
-    if total > 1:
-        assert positions[-1] == total - 1
-        gaps = np.diff(positions)
-        assert gaps.max() - gaps.min() <= 1
-
-
-def test_membership() -> None:
-    sampler = Sampler(100, most=3)
-    assert [position for position in range(100) if position in sampler] == [0, 49, 99]
-    assert 0 not in Sampler(0)
 
 
 @settings(deadline=None)
@@ -70,6 +50,7 @@ def test_small_images_are_kept_pixel_by_pixel(tmp_path: Path) -> None:
         "id": "one", "file": "00.png", "size": [20, 30],
         "target": {"points": [[1.25, 2.0], [3.0, None]], "visible": [True, False]},
         "prediction": {"keypoints": [[0.1, 2.0], [3.0, 4.0]], "scores": [0.5, None]},
+        "scores": {},
     }
     with Image.open(tmp_path / "00.png") as picture:
         np.testing.assert_array_equal(np.asarray(picture), image[:, :, 0])

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from harness.card import InputSpec, ModelCard
-from harness.contracts import Samples
+from harness.contracts import FinishedRun, Samples
 from harness.discovery import Disabled
 from harness.geometry import Size, place
 from harness.host import Host, HostConfig
@@ -221,7 +221,9 @@ def test_metrics(spec):
 
 @pytest.mark.parametrize("spec", declared(ScenarioSpec))
 def test_scenarios(spec):
-    check_scenario(spec, create(spec, min_queries=30, min_duration_s=0.0, max_warmup_s=0.2))
+    options = {"min_queries": 30, "min_duration_s": 0.0, "max_warmup_s": 0.2, "target_qps": 2000, "latency_bound_ms": 9}
+    known = {name: value for name, value in options.items() if name in spec.params.model_fields}
+    check_scenario(spec, create(spec, **known))
 
 
 @pytest.mark.parametrize("spec", declared(BackendSpec))
@@ -243,7 +245,7 @@ def finished_run():
         CellResult(key="latency/m/fp32/cuda/single-stream-b1-t2", kind="latency", status="skipped",
                    reason='no GPU, "none"\nat all', **common),
     ]
-    return Results(suite={"suite": {"name": "s"}}, environment={}, plugins=[], cells=cells)
+    return FinishedRun(Results(suite={"suite": {"name": "s"}}, environment={}, plugins=[], cells=cells))
 
 
 @pytest.mark.parametrize("spec", declared(ReporterSpec))

@@ -10,7 +10,7 @@ import pytest
 
 from harness import hookspecs
 from harness.card import InputSpec, ModelCard
-from harness.contracts import ModelFile, ModelRequest, RunContext, Samples
+from harness.contracts import FinishedRun, ModelFile, ModelRequest, RunContext, Samples
 from harness.hookcheck import HOOKS, LIFECYCLE_HOOKS, SPEC_HOOKS
 from harness.host import Host, call
 from harness.results import CellResult, Results
@@ -142,8 +142,9 @@ def results():
 def test_reporter_example(plugin):
     spec = only_spec(plugin, "harness_reporters")
     check_spec(spec)
-    check_reporter(spec, create(spec), results())
-    assert create(spec).render(results()) == {"keys.txt": "accuracy/d/m/fp32/b\n"}
+    run = FinishedRun(results())
+    check_reporter(spec, create(spec), run)
+    assert create(spec).render(run) == {"keys.txt": "accuracy/d/m/fp32/b\n"}
 
 
 @pytest.mark.parametrize("plugin", ["harness_gradient_rules"], indirect=True)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.contracts import Backend, Reporter, Scenario
-from harness.results import Results
+from harness.contracts import Backend, FinishedRun, Reporter, Scenario, Subject
 from harness.specs import BackendSpec, ReporterSpec, ScenarioSpec
 from harness.testing.conformance.expect import expect
 
@@ -39,30 +39,39 @@ def check_backend(spec: BackendSpec, backend: Backend, path: Path, feeds: Mappin
 
 
 def check_scenario(spec: ScenarioSpec, scenario: Scenario) -> None:
-    """Issues queries, and every time it reports lies within the time that has passed."""
+    """Issues queries in turns, and every time it reports lies within the time that has passed."""
     issued = 0
 
     def query() -> None:
         nonlocal issued
         issued += 1
 
-    started = time.perf_counter_ns()
-    timing = scenario.measure(query)
-    passed = time.perf_counter_ns() - started
-    times = timing.nanoseconds
-    expect(times.ndim == 1 and times.dtype == np.int64 and len(times), f"{spec.name}: {times.dtype} {times.shape}")
-    expect(len(times) + timing.warmup_queries == issued,
-           f"{spec.name}: {issued} queries, {len(times)} reported and {timing.warmup_queries} for warm-up")
-    expect((times >= 0).all() and 0 < timing.elapsed_ns <= passed, f"{spec.name}: times that can not be")
-    expect(timing.valid or timing.why, f"{spec.name}: invalid without a reason")
+    @contextmanager
+    def opened() -> Iterator[Callable[[], None]]:
+        yield query
+
+    expect(scenario.rounds > 0, f"{spec.name}: {scenario.rounds} rounds")
+    turns = []
+    for turn in range(min(2, scenario.rounds)):
+        before, started = issued, time.perf_counter_ns()
+        timing = scenario.measure(Subject(query, opened), turn)
+        passed = time.perf_counter_ns() - started
+        times = timing.nanoseconds
+        expect(times.ndim == 1 and times.dtype == np.int64 and len(times), f"{spec.name}: {times.dtype} {times.shape}")
+        expect(len(times) + timing.warmup_queries == issued - before,
+               f"{spec.name}: {issued - before} queries, {len(times)} reported and {timing.warmup_queries} for warm-up")
+        expect((times >= 0).all() and 0 < timing.elapsed_ns <= passed, f"{spec.name}: times that can not be")
+        turns.append(timing)
+    reason = scenario.invalidity(turns)
+    expect(reason is None or reason.strip(), f"{spec.name}: invalid without a reason")
 
 
-def check_reporter(spec: ReporterSpec, reporter: Reporter, results: Results) -> None:
+def check_reporter(spec: ReporterSpec, reporter: Reporter, run: FinishedRun) -> None:
     """Renders the same files twice, each inside the run's folder."""
-    files = dict(reporter.render(results))
+    files = dict(reporter.render(run))
     expect(files, f"{spec.name}: no file")
     for name, content in files.items():
         path = PurePosixPath(name)
         expect(not path.is_absolute() and ".." not in path.parts, f"{spec.name}: {name} leaves the run's folder")
         expect(isinstance(content, (str, bytes)), f"{spec.name}: {name} is a {type(content).__name__}")
-    expect(dict(reporter.render(results)) == files, f"{spec.name}: a second rendering differs")
+    expect(dict(reporter.render(run)) == files, f"{spec.name}: a second rendering differs")

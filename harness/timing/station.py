@@ -1,0 +1,116 @@
+"""The sessions of one backend in one process: opens them and measures one turn at a time, when it is told to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness import identity
+from harness.card import InputSpec
+from harness.contracts import ModelFile, Scenario, Subject, Timing
+from harness.errors import BackendUnavailable
+from harness.failures import error_result
+from harness.geometry import normalize
+from harness.host import blame, create
+from harness.opened import OpenedModel, open_model
+from harness.plan import Cell, LatencySetting
+from harness.results import ErrorResult
+from harness.stats import stable_seed
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """What is known of a cell once its model is open."""
+
+    runs_on: str
+    rounds: int
+    file: ModelFile
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a cell has no measurement. reason: the cell is skipped; error: it failed."""
+
+    reason: str | None = None
+    error: ErrorResult | None = None
+
+    @classmethod
+    def of(cls, error: BaseException) -> Failure:
+        if isinstance(error, BackendUnavailable):
+            return cls(reason=str(error))
+        return cls(error=error_result(error))
+
+
+@dataclass(slots=True)
+class Station:
+    """Opens cells and measures them. Cells that differ in nothing but scenario and batch share one session."""
+
+    _models: dict[tuple[str, str, int], OpenedModel] = field(default_factory=dict)
+    _cells: dict[str, tuple[Scenario, Cell, Subject]] = field(default_factory=dict)
+    _stack: ExitStack = field(default_factory=ExitStack)
+
+    def open(self, cell: Cell) -> Opening | Failure:
+        """Get a latency cell ready. Nothing is raised: whatever happens becomes a Failure."""
+        try:
+            return self._open(cell)
+        except Exception as error:  # noqa: BLE001  a failed cell is a result
+            return Failure.of(error)
+
+    def measure(self, key: str, turn: int) -> Timing | Failure:
+        """One turn of an opened cell."""
+        scenario, cell, subject = self._cells[key]
+        try:
+            with blame(_setting(cell).spec):
+                return scenario.measure(subject, turn)
+        except Exception as error:  # noqa: BLE001  a failed cell is a result
+            return Failure.of(error)
+
+    def subject(self, key: str) -> Subject:
+        """What scenarios time of an opened cell."""
+        return self._cells[key][2]
+
+    def close(self) -> None:
+        """Close the sessions; the station can open cells again."""
+        self._cells.clear()
+        self._models.clear()
+        self._stack.close()
+
+    def _open(self, cell: Cell) -> Opening:
+        setting = _setting(cell)
+        file = identity.locate_model(cell.model, cell.precision)
+        place = (cell.model.id, cell.precision, setting.threads)
+        if place not in self._models:
+            self._models[place] = self._stack.enter_context(open_model(cell, file, setting.threads))
+        model = self._models[place]
+        inputs = synthetic_inputs(model.card.input, setting.batch, cell.seed)
+        with blame(setting.spec):
+            scenario: Scenario = create(setting.spec, setting.params)
+            rounds = scenario.rounds
+        subject = Subject(model.runner.bind(inputs), partial(_opened, cell, inputs), setting.batch,
+                          stable_seed(cell.seed, cell.key))
+        self._cells[cell.key] = scenario, cell, subject
+        return Opening(model.runs_on, rounds, file)
+
+
+@contextmanager
+def _opened(cell: Cell, inputs: NDArray[np.float32]) -> Iterator[Callable[[], None]]:
+    """A session of its own, and a call that runs it once."""
+    with open_model(cell, identity.locate_model(cell.model, cell.precision), _setting(cell).threads) as model:
+        yield lambda: model.runner.run_once(inputs)
+
+
+def _setting(cell: Cell) -> LatencySetting:
+    if cell.latency is None:
+        raise ValueError(f"{cell.key} is no latency cell")
+    return cell.latency
+
+
+def synthetic_inputs(spec: InputSpec, batch: int, seed: int) -> NDArray[np.float32]:
+    """Uniform noise as a model would see it: (N, C, h, w) or (N, h, w, C) float32, the same for the same seed."""
+    rng = np.random.default_rng(stable_seed("inputs", seed))
+    return normalize(rng.integers(0, 256, (batch, *spec.size, spec.channels), dtype=np.uint8), spec)

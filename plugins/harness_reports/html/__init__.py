@@ -1,0 +1,1 @@
+"""One self-contained HTML file: tables, plots and pictures of a run."""

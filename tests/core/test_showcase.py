@@ -1,0 +1,76 @@
+"""Which samples are shown."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from harness.api import Params, Scalar, Summary, Table
+from harness.showcase import choose, evenly_spaced
+
+
+class Mean:
+    """The mean of a column; a row of -1 can not be evaluated."""
+
+    higher = True
+
+    def __init__(self, params: Params) -> None:
+        pass
+
+    def summarize(self, rows: Table) -> Summary:
+        value = float(rows.dense("value").mean())
+        scalar = Scalar(value=None if value == -1 else value, n=rows.rows, higher_is_better=self.higher)
+        return Summary({"": scalar, ".part": Scalar(value=1.0, n=1, detail=True)})
+
+
+class Error(Mean):
+    higher = False
+
+
+def entry(kind, name="m"):
+    spec = SimpleNamespace(factory=f"{__name__}:{kind.__name__}", params=Params, provider="tests", role="metric",
+                           name=name)
+    return SimpleNamespace(id=name, spec=spec, params=Params())
+
+
+@pytest.fixture(autouse=True)
+def creates(monkeypatch):
+    kinds = {kind.__name__: kind for kind in (Mean, Error)}
+    monkeypatch.setattr("harness.showcase.create", lambda spec, params: kinds[spec.factory.split(":")[1]](params))
+
+
+@settings(deadline=None)
+@given(st.integers(0, 3000), st.integers(1, 100))
+def test_evenly_spaced(total: int, most: int) -> None:
+    rows = evenly_spaced(total, most)
+    assert len(rows) == min(total, most)
+    assert set(rows) <= set(range(total))
+    if len(rows) > 1:
+        assert (rows[0], rows[-1]) == (0, total - 1)
+        gaps = np.diff(rows)
+        assert gaps.max() - gaps.min() <= 1
+
+
+@pytest.mark.parametrize(("kind", "sign"), [(Mean, 1), (Error, -1)])
+def test_the_worst_candidates_are_shown(kind, sign):
+    values = np.random.default_rng(0).random(500)
+    found = choose([entry(kind)], {"m": Table({"value": values})}, 500)
+    candidates = np.array(evenly_spaced(500, 64))
+    worst = candidates[np.argsort(sign * values[candidates])[:8]]
+    assert set(worst) <= set(found.rows)
+    assert set(candidates[evenly_spaced(64, 16)]) | set(worst) == set(found.rows)
+    assert {row: scores["m"] for row, scores in found.scores.items()} == {row: values[row] for row in candidates}
+
+
+def test_what_can_not_be_evaluated_is_no_worst_case():
+    values = np.where(np.arange(30) < 20, -1.0, 0.5)
+    found = choose([entry(Mean)], {"m": Table({"value": values})}, 30)
+    assert set(range(22, 28)) <= set(found.rows)
+    assert found.scores[0] == {"m": None}
+
+
+def test_all_of_few_samples_are_shown():
+    assert choose([entry(Mean)], {"m": Table({"value": np.zeros(5)})}, 5).rows == (0, 1, 2, 3, 4)
+    assert choose([], {}, 30).rows == tuple(evenly_spaced(30, 24))

@@ -1,0 +1,216 @@
+"""The HTML report: complete, self-contained, and safe whatever things are called."""
+
+import base64
+import io
+import json
+import re
+import time
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from harness.api import FinishedRun, MetricResult, Params
+from harness_reports.html.correlations import spearman
+from harness_reports.html.pictures import Pictures
+from harness_reports.html.reporter import HtmlReporter
+
+
+def metric(value, **more):
+    return MetricResult(value=value, n=9, **more)
+
+
+HOSTILE = ["<script>alert(1)</script>", "\"><img src=x onerror=alert(1)>", "'-alert(1)-'", "</script><b>", "a&amp;b",
+           "{{ 7 * 7 }}", "\u202eright to left", "שלום עולם", "n" * 1000, "line\nbreak", "]]><!--", "`${1}`"]
+
+
+class Page(HTMLParser):
+    """Tags with their attribute names, the visible text, and what stands inside of script elements."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.words, self.scripts, self.attributes, self._inside = [], [], [], [], None
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append((tag, tuple(sorted(name for name, _ in attributes))))
+        self.attributes += [value for _, value in attributes if value]
+        self._inside = tag
+
+    def handle_endtag(self, tag):
+        self._inside = None
+
+    def handle_data(self, data):
+        (self.scripts if self._inside in ("script", "style") else self.words).append(data)
+
+    @property
+    def text(self):
+        return " ".join(" ".join(self.words).split())
+
+    @property
+    def data(self):
+        return json.loads(self.scripts[1])  # after the style sheet
+
+
+def rendered(run):
+    return HtmlReporter(Params()).render(run)["report.html"]
+
+
+def page(run):
+    return Page(rendered(run))
+
+
+def test_every_cell_is_there_with_its_number_interval_or_reason(make_run):
+    run = make_run()
+    text = page(run).text
+    for cell in run.results.cells:
+        assert cell.key in text
+    for words in ("CellError: first broke (net.py:3)", "no GPU here", "failed", "skipped", "1 of 1 gates failed",
+                  "accuracy/*/first/* top@1 >= 0.9", "cached", "A processor"):
+        assert words in text
+    value = run.results.cells[0].metrics["top@1"].value
+    assert f"{100 * value:.1f} %" in text
+    assert f"{100 * value - 1:.1f} to {100 * value + 1:.1f}" in text
+
+
+def test_it_needs_nothing_from_outside(make_run):
+    html = rendered(make_run())
+    without_plotly = re.sub(r"<script>/\*\*.*?</script>", "", html, flags=re.DOTALL)
+    assert len(without_plotly) < len(html) / 2  # the library was found and cut out
+    assert not re.search(r"(src|href)\s*=\s*[\"'](?!#|data:)", without_plotly)
+    assert "http" not in without_plotly.replace("http-equiv", "")
+    assert "default-src 'none'" in html
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_names_are_text(make_run, name):
+    hostile = page(make_run([name, "second"], dataset=name))
+    assert hostile.tags == page(make_run(["first", "second"], folder="plain")).tags
+    assert " ".join(name.split()) in hostile.text
+    assert any(point["name"] == name for point in hostile.data["pareto"]["points"])
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(name=st.text(min_size=1, max_size=60).filter(lambda text: text.strip()))
+def test_any_name_survives(name, make_text_run):
+    found = page(make_text_run(name))
+    assert found.data["curves"][0]["traces"][0]["name"] == name
+    assert len([tag for tag in found.tags if tag[0] == "script"]) == 3
+
+
+@pytest.fixture
+def make_text_run(make_run):
+    run = make_run(pictures=1)
+
+    def rename(name):
+        cells = [cell.model_copy(update={"model": name} if cell.model == "first" else {}) for cell in run.results.cells]
+        return FinishedRun(run.results.model_copy(update={"cells": cells}), run.directory)
+
+    return rename
+
+
+def test_pareto_points_join_quality_and_cost_of_one_model(make_run):
+    run = make_run(["a", "b", "c"])
+    pareto = page(run).data["pareto"]
+    times = {cell.model: cell.latency.p50_ms for cell in run.results.cells if cell.latency}
+    points = [point for point in pareto["points"] if point["y"] == "data · top@1"]
+    cost = next(axis["id"] for axis in pareto["x"] if axis["id"].startswith("p50 ms"))
+    assert {point["name"]: point["x"][cost] for point in points} == times
+    assert next(axis for axis in pareto["y"] if axis["id"] == "data · error")["higher"] is False
+
+
+def test_parts_of_a_metric_stand_side_by_side(make_run):
+    run = make_run(["a", "b"])
+    values = {".circle@56": 0.9, ".square@56": 0.5, ".square@28": None}
+    more = {f"scale{suffix}": metric(value, detail=True) for suffix, value in values.items()} | {
+        "scale": metric(0.7), "scale.px": metric(3.0, unit="px")}
+    first = run.results.cells[0]
+    cells = [first.model_copy(update={"metrics": {**first.metrics, **more}}), *run.results.cells[1:]]
+    (parts,) = page(FinishedRun(run.results.model_copy(update={"cells": cells}))).data["parts"]
+    assert parts["name"] == "data · scale"
+    (trace,) = parts["traces"]
+    assert dict(zip(trace["x"], trace["y"], strict=True)) == {"circle@56": 0.9, "square@56": 0.5, "square@28": None}
+
+
+def test_distributions_keep_their_ends(make_run):
+    run = make_run(samples=1000)
+    first = page(run).data["latencies"][0]
+    times = run.table(next(cell for cell in run.results.cells if cell.latency), "samples").dense("nanoseconds") / 1e6
+    assert len(first["x"]) == 200
+    assert (first["x"][0], first["x"][-1]) == pytest.approx((times.min(), times.max()), rel=1e-4)
+    assert first["y"][-1] == 1
+    middle = np.interp(0.5, first["y"], first["x"])
+    assert middle == pytest.approx(np.median(times), rel=0.02)
+
+
+def test_samples_of_a_folder_that_is_damaged_or_gone_are_left_out(make_run):
+    run = make_run()
+    (run.directory / "thumbnails/0/index.json").write_text("[{")
+    (run.directory / "thumbnails/1/01.jpg").unlink()
+    (run.directory / "scores/0.json").unlink()
+    found = page(run)
+    assert "Samples of data" in found.text
+    assert page(FinishedRun(run.results)).data["pictures"] == {}
+
+
+def test_files_outside_of_the_run_are_not_read(make_run, tmp_path):
+    run = make_run()
+    outside = tmp_path.parent / "outside.json"
+    outside.write_text("[]")
+    cell = run.results.cells[0].model_copy(update={"files": {"scores": "../outside.json"}})
+    assert run.path(cell, "scores") is None
+
+
+def test_each_picture_is_in_the_page_once_and_within_the_budget(make_run):
+    run = make_run(["a", "b", "c"])
+    assert len(page(run).data["pictures"]) == 4
+    picture = run.directory / "thumbnails/0/00.jpg"
+    assert Pictures(left=picture.stat().st_size - 1).file(picture) is None
+    assert Pictures(left=picture.stat().st_size).file(picture) is not None
+
+
+def test_errors_of_a_segmentation_are_marked(tmp_path):
+    image = np.full((4, 4, 3), 100, np.uint8)
+    truth, prediction = np.zeros((4, 4), np.uint8), np.zeros((4, 4), np.uint8)
+    truth[0] = truth[1] = 1
+    prediction[1] = prediction[2] = 1
+    truth[3, 3] = 255  # to be ignored
+    prediction[3, 3] = 1
+    for name, pixels in (("i", image), ("t", truth), ("p", prediction)):
+        Image.fromarray(pixels).resize((64, 64), Image.Resampling.NEAREST).save(tmp_path / f"{name}.png")
+    pictures = Pictures()
+    key = pictures.errors(*(tmp_path / f"{name}.png" for name in "itp"))
+    found = np.asarray(Image.open(io.BytesIO(base64.b64decode(pictures.uris[key].split(",")[1])))).astype(int)
+    colors = [found[16 * row + 8, 8] for row in range(4)]
+    assert [np.argmax(color) for color in colors[:2]] == [0, 1]  # missed: orange, right: green
+    assert colors[2][0] > colors[2][1] + 20  # invented: purple
+    assert np.abs(colors[3] - 100).max() < 6
+    assert np.abs(found[56, 56] - 100).max() < 6
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), min_size=5, max_size=30))
+def test_rank_correlation_is_scipys(pairs):
+    from scipy.stats import spearmanr
+
+    found = spearman([(float(a), float(b)) for a, b in pairs])
+    one, two = zip(*pairs, strict=True)
+    if len(set(one)) == 1 or len(set(two)) == 1:
+        assert found is None
+    else:
+        assert found == pytest.approx(spearmanr(one, two).statistic, abs=6e-4)
+
+
+@pytest.mark.perf
+def test_a_large_report_is_written_soon_and_stays_small(make_run, record_property):
+    """100 cells with 2,000 samples each and 24 pictures a cell: under 10 s of CPU and 12 MB."""
+    run = make_run([f"model-{index}" for index in range(50)], samples=2000, pictures=24)
+    started = time.process_time()
+    html = rendered(run)
+    record_property("cpu_seconds", round(time.process_time() - started, 2))
+    record_property("megabytes", round(len(html.encode()) / 1e6, 2))
+    assert time.process_time() - started < 10
+    assert len(html.encode()) < 12e6
