@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.card import InputSpec, ModelCard
-from harness.contracts import Backend, Dataset, InferenceSession, ModelFile
+from harness.contracts import Backend, Dataset, InferenceSession, ModelFile, TellsPrecision
 from harness.errors import BackendUnavailable, CellError, DataError, TaskMismatch
 from harness.flat import by_sample
 from harness.geometry import Fit, colored, normalize
@@ -88,6 +88,11 @@ class OpenedModel:
     @property
     def runs_on(self) -> str:
         return self.runner.session.runs_on
+
+    @property
+    def executed(self) -> dict[str, int]:
+        """Layers with weights by the type that they are computed in; empty where the backend can not tell."""
+        return executed(self.runner.session)
 
     def outputs(self, inputs: NDArray[np.float32], ids: Sequence[str]) -> dict[str, Array]:
         """All outputs of the task, in model input pixels. Raises CellError for NaN or infinite values."""
@@ -189,6 +194,17 @@ def _in_native(column: Column, space: Space, fits: Sequence[Fit]) -> Column:
     return Ragged(np.concatenate(values), column.offsets) if isinstance(column, Ragged) else np.stack(values)
 
 
+def opened_path(cell: Cell, file: ModelFile) -> Path:
+    """What the cell's backend opens: the ONNX file, or the folder of the export that it lies in."""
+    path = Path(file.path)
+    return path if cell.backend.spec.accepts == "onnx" else path.parent
+
+
+def executed(session: InferenceSession) -> dict[str, int]:
+    """Layers with weights by the type that they are computed in; empty where the backend can not tell."""
+    return dict(session.executed()) if isinstance(session, TellsPrecision) else {}
+
+
 @contextmanager
 def open_model(cell: Cell, file: ModelFile, threads: int) -> Iterator[OpenedModel]:
     """Open the cell's model on its backend; closed at the end."""
@@ -204,7 +220,7 @@ def open_model(cell: Cell, file: ModelFile, threads: int) -> Iterator[OpenedMode
                            f"{cell.dataset.spec.task}")
     path = Path(file.path)
     open_file = partial(backend.open, threads=threads)
-    session = open_file(path if cell.backend.spec.accepts == "onnx" else path.parent)
+    session = open_file(opened_path(cell, file))
     try:
         model = OpenedModel(cell.model.id, path, card, ModelRunner(session, card, path),
                             open_file if cell.backend.spec.accepts == "onnx" else None)

@@ -166,6 +166,8 @@ class CellResult(Record):
     backend: str
     runs_on: str | None = None
     """Provider or device that really executed the model."""
+    executed: dict[str, int] = {}
+    """Layers with weights by the type that they were really computed in; empty where the backend can not tell."""
     model_file: str | None = None
     """Path of the ONNX file that was measured."""
     model_sha256: str | None = None

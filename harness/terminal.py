@@ -34,6 +34,7 @@ _STATUS = {"ok": "green", "failed": "red", "skipped": "yellow"}
 _VERDICTS = {"regression": "red", "improvement": "green"}
 _MOST_COLUMNS = 3
 """Numbers with intervals that fit beside each other into 100 columns."""
+_DISTURBED = "~ something else disturbed the machine meanwhile; ratios hold better than times"
 _WIDTH = 100
 """Of tables that go to a file or a pipe, where there is no terminal to ask."""
 
@@ -124,11 +125,25 @@ def print_results(results: Results, directory: Path) -> None:
     if timing:
         out.print(_latency_table(timing))
     if any(cell.latency is not None and cell.latency.noisy for cell in timing):
-        out.print("~ something else disturbed the machine meanwhile; ratios hold better than times", style="yellow")
+        out.print(_DISTURBED, style="yellow")
     for gate in results.gates:
         out.print(_gate_line(gate), soft_wrap=True)
-    _print_notes(out, results)
+    _print_notes(out, results.cells)
     out.print(f"results: {escape(str(directory / 'results.json'))}", soft_wrap=True)
+
+
+def print_latencies(cells: Sequence[CellResult]) -> None:
+    """Latency cells alone, on standard output: the table, what each ran on, and what must be known of it."""
+    out = console()
+    out.print(_latency_table(cells))
+    if any(cell.latency is not None and cell.latency.noisy for cell in cells):
+        out.print(_DISTURBED, style="yellow")
+    seen = {f"{cell.model}/{cell.precision}/{cell.backend}": cell for cell in reversed(cells) if cell.status == "ok"}
+    for name, cell in reversed(seen.items()):
+        layers = ", ".join(f"{_count(count, 'layer')} in {kind}" for kind, count in cell.executed.items())
+        out.print(f"{escape(name)}: {escape(str(cell.runs_on))}{', ' if layers else ''}{layers}, "
+                  f"{_number(cell.cost.model_mb)} MB", soft_wrap=True)
+    _print_notes(out, cells)
 
 
 def print_comparison(comparison: Comparison) -> None:
@@ -246,8 +261,8 @@ def _value(metric: MetricResult) -> str:
     return text + (f" ({metric.n_invalid} invalid)" if metric.n_invalid else "")
 
 
-def _print_notes(out: Console, results: Results) -> None:
-    for cell in results.cells:
+def _print_notes(out: Console, cells: Sequence[CellResult]) -> None:
+    for cell in cells:
         if note := _why(cell):
             style = _STATUS[cell.status] if cell.status != "ok" else "yellow"
             out.print(Text(cell.key, style=style), Text(note.removeprefix(": ")), soft_wrap=True)

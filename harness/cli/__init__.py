@@ -21,6 +21,7 @@ COMMANDS = {
     "validate": "Check a suite file; every mistake is shown with its line.",
     "list": "Show the cells of a suite with estimated forward passes.",
     "report": "Make the report of a finished run, or show its results in another format.",
+    "bench": "Measure the latency of ONNX files, without a suite.",
     "train": "Train the models that a suite declares, and export them.",
     "export": "Export a checkpoint to ONNX, or an export to another precision, opset or decoder.",
     "verify": "Re-check hash, parity and accuracy of exports, without torch.",

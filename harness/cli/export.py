@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from harness.cli.options import discover, no_plugins_option
+from harness.cli.options import discover, key_value, no_plugins_option
 from harness.cli.train import report
 from harness.errors import UsageError
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
               help="How int8 is made, as in a suite: count=256, metric=pck, max_loss=0.01, method=percentile; "
                    "repeatable.")
 @no_plugins_option
-def command(source: Path, output: Path, id_: str | None, changes: tuple[str, ...], opset: int | None,
+def command(source: Path, output: Path | None, id_: str | None, changes: tuple[str, ...], opset: int | None,
             precisions: tuple[str, ...], calibration: tuple[str, ...], no_plugins: tuple[str, ...]) -> int:
     """Export the best weights in SOURCE: the folder of a checkpoint, as left by `harness train`, or of an export.
 
@@ -42,14 +42,15 @@ def command(source: Path, output: Path, id_: str | None, changes: tuple[str, ...
     from harness.precisions import add_precision, check_precisions
 
     wanted, settings = check_precisions(precisions), _settings(calibration)
+    changed = dict(key_value(text, "--set", "decoder=dark") for text in changes)
     host = discover(no_plugins)
     if wanted and not changes and opset is None and (source / RECORD).is_file():
         folder = _copied(source, output, id_)
     else:
         from harness.export import OPSET, export
 
-        output = output if output is not None else Path("exports")
-        record = export(host, source, output, id_=id_, changes=dict(map(_change, changes)), opset=opset or OPSET)
+        output = Path("exports") if output is None else output
+        record = export(host, source, output, id_=id_, changes=changed, opset=opset or OPSET)
         report(folder := output / record.id, record.accuracy)
     for precision in wanted:
         record = add_precision(host, folder, precision, settings, lambda text: click.echo(text, err=True))
@@ -75,7 +76,7 @@ def _settings(texts: tuple[str, ...]) -> CalibrationTable:
 
     from harness.suite import CalibrationTable
 
-    given = dict(_change(text, "--calibration", "count=256") for text in texts)
+    given = dict(key_value(text, "--calibration", "count=256") for text in texts)
     if "dataset" in given:
         raise UsageError("--calibration dataset: an export is calibrated on its own training data; a suite can name "
                          "another dataset")
@@ -84,16 +85,3 @@ def _settings(texts: tuple[str, ...]) -> CalibrationTable:
     except ValidationError as error:
         first = error.errors()[0]
         raise UsageError(f"--calibration {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
-
-
-def _change(text: str, option: str = "--set", example: str = "decoder=dark") -> tuple[str, Any]:
-    """KEY=VALUE, the value read as TOML where it is, as text otherwise."""
-    import tomllib
-
-    key, separator, value = text.partition("=")
-    if not separator or not key:
-        raise UsageError(f"{option} {text}: must be KEY=VALUE, e.g. {example}")
-    try:
-        return key, tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
-        return key, value
