@@ -10,6 +10,7 @@ from PIL import Image
 from harness.card import InputSpec, ModelCard
 from harness.contracts import FinishedRun, Samples
 from harness.discovery import Disabled
+from harness.exports import shipped
 from harness.geometry import Size, place
 from harness.host import Host, HostConfig
 from harness.masks import pack_masks
@@ -49,7 +50,8 @@ def test_all_plugins_load_without_complaint():
     assert HOST.failures == []
     assert [record.warnings for record in HOST.plugins if record.warnings] == []
     assert HOST.duplicates() == []
-    expected = {"keypoints", "classification", "detection", "segmentation", "onnx", "runtime", "reports"}
+    expected = {"keypoints", "classification", "detection", "segmentation", "onnx", "runtime", "openvino", "torch",
+                "reports"}
     assert expected <= {record.name for record in HOST.plugins}
 
 
@@ -227,9 +229,14 @@ def test_scenarios(spec):
 
 
 @pytest.mark.parametrize("spec", declared(BackendSpec))
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")  # of torch's compiler about itself
 def test_backends(spec, centroid_model):
     image = np.random.default_rng(0).random((2, 1, 64, 64), np.float32)
-    check_backend(spec, create(spec), centroid_model, {"image": image})
+    if spec.accepts == "onnx":
+        check_backend(spec, create(spec), centroid_model, {"image": image})
+    else:
+        image = np.random.default_rng(0).random((2, 3, 96, 96), np.float32)
+        check_backend(spec, create(spec), shipped() / "cam-cnn", {"image": image})
 
 
 def finished_run():
