@@ -49,7 +49,7 @@ from harness.errors import (
 )
 from harness.hookspecs import hookimpl
 from harness.params import Params, SuitePath
-from harness.results import CellResult, MetricResult, Results
+from harness.results import CellResult, GateResult, LatencyResult, MetricResult, Results
 from harness.specs import (
     API_VERSION,
     BackendSpec,
@@ -79,7 +79,15 @@ if TYPE_CHECKING:
     from harness.geometry import Fit
     from harness.markdown import markdown_escape, markdown_table, number
     from harness.masks import unpack_mask
-    from harness.measure import closed_loop, cold_start, invalidity, open_loop, poisson_arrivals
+    from harness.measure import (
+        closed_loop,
+        cold_start,
+        collector_off,
+        invalidity,
+        open_loop,
+        poisson_arrivals,
+        warm_up,
+    )
     from harness.onnx.interface import checked_feeds
     from harness.onnx.layers import last_spatial_activation
     from harness.onnx.models import read_labels
@@ -97,6 +105,7 @@ _LAZY = {
     "checked_feeds": "harness.onnx.interface",
     "closed_loop": "harness.measure",
     "cold_start": "harness.measure",
+    "collector_off": "harness.measure",
     "decode_ssd": "harness.suppression",
     "exit_reason": "harness.failures",
     "invalidity": "harness.measure",
@@ -112,6 +121,7 @@ _LAZY = {
     "read_labels": "harness.onnx.models",
     "reload": "harness.reloading",
     "unpack_mask": "harness.masks",
+    "warm_up": "harness.measure",
     "with_output": "harness.onnx.scores",
 }
 """Names whose modules need numpy, Pillow or onnxruntime: imported when a plugin first asks for them."""
@@ -146,6 +156,7 @@ __all__ = [
     "Finish",
     "FinishedRun",
     "Fit",
+    "GateResult",
     "GeneratedDataset",
     "GradientRuleSpec",
     "GraphGenerator",
@@ -155,6 +166,7 @@ __all__ = [
     "InferenceSession",
     "InputSpec",
     "KeypointsTarget",
+    "LatencyResult",
     "Metric",
     "MetricResult",
     "MetricSpec",
@@ -200,6 +212,7 @@ __all__ = [
     "checked_feeds",
     "closed_loop",
     "cold_start",
+    "collector_off",
     "decode_ssd",
     "did_you_mean",
     "evenly",
@@ -220,5 +233,6 @@ __all__ = [
     "read_labels",
     "reload",
     "unpack_mask",
+    "warm_up",
     "with_output",
 ]

@@ -203,7 +203,9 @@ class Timing:
     """Raw outcome of one turn of a scenario: nanoseconds of every query after warm-up, in order.
 
     One query is `batch` samples. note: what a reader must know, e.g. that warm-up did not become steady; parts: by
-    name, nanoseconds of a part of each query, e.g. of opening a session.
+    name, nanoseconds of a part of each query, e.g. of opening a session; invalid: why the measurement is not valid,
+    where something else than the harness judged it; joules: used by the machine's processors meanwhile, warm-up
+    included, where it can be read.
     """
 
     nanoseconds: NDArray[np.int64]
@@ -212,6 +214,8 @@ class Timing:
     warmup_queries: int
     note: str | None = None
     parts: Mapping[str, NDArray[np.int64]] = field(default_factory=dict)
+    invalid: str | None = None
+    joules: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,6 +86,12 @@ class LatencyResult(Record):
     mean_ms: float | None = None
     cpu_ms: float | None = None
     """CPU time of the process per query."""
+    gflops: float | None = None
+    """10^9 operations per second at p50: what is counted on the graph (`cost.gflop`), divided by the time."""
+    peak_share: float | None = None
+    """Relative to what a large float32 matrix product reached on the same backend and threads."""
+    energy_mj: float | None = None
+    """Millijoules per query of all processor packages (RAPL), whoever used them; null where they are not readable."""
     throughput: float | None = None
     """Samples per second."""
     throughput_ci: tuple[float, float] | None = None

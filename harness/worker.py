@@ -74,7 +74,7 @@ class CellGroup:
         seconds = round(time.perf_counter() - started, 3)
         model_mb = Path(file.path).stat().st_size / 1e6
         return base_result(cell, id_, status="ok", **measured, **model_fields(file),
-                           cost=Cost(seconds=seconds, model_mb=round(model_mb, 3), **cost))
+                           cost=Cost(seconds=seconds, model_mb=round(model_mb, 3), gflop=_gflop(file), **cost))
 
     def _quality(self, cell: Cell, file: ModelFile, progress: Progress) -> dict[str, Any]:
         dataset, measured = quality.measure(cell, file, self.cache, progress)
@@ -101,7 +101,7 @@ class CellGroup:
                "round": np.repeat(np.arange(len(turns)), [len(turn.nanoseconds) for turn in turns])}
               ).save(self.directory / name)
         cost = Cost(seconds=round(outcome.seconds, 3), peak_rss_mb=outcome.peak_rss_mb,
-                    model_mb=round(Path(opening.file.path).stat().st_size / 1e6, 3))
+                    model_mb=round(Path(opening.file.path).stat().st_size / 1e6, 3), gflop=opening.gflop)
         return base_result(cell, id_, status="ok", latency=outcome.latency, runs_on=opening.runs_on, cost=cost,
                            executed=dict(opening.executed),
                            files={"samples": name}, **model_fields(opening.file))
@@ -155,6 +155,13 @@ def base_result(cell: Cell, id_: str, **fields: Any) -> CellResult:
         key=cell.key, id=id_, kind=cell.kind, provider=str(cell.model.spec.provider), seed=cell.seed,
         dataset=cell.dataset.id if cell.dataset else None, model=cell.model.id, precision=cell.precision,
         backend=cell.backend.id, saliency=cell.saliency.id if cell.saliency else None, target=cell.target, **fields)
+
+
+def _gflop(file: ModelFile) -> float | None:
+    from harness.onnx.flops import gflop
+    from harness.onnx.models import load_card
+
+    return gflop(Path(file.path), load_card(file))
 
 
 def model_fields(file: ModelFile) -> dict[str, str]:

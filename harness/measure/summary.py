@@ -29,7 +29,7 @@ def latency_result(turns: Sequence[Timing], scenario: str, batch: int, threads: 
         scenario=scenario, batch=batch, threads=threads, n=n, **_percentiles(samples),
         mean_ms=float(samples.mean()) * MS if n else None,
         cpu_ms=sum(turn.cpu_ns for turn in turns) / n * MS if n else None,
-        throughput=n * batch * SECOND / elapsed if elapsed else None,
+        energy_mj=_energy(turns), throughput=n * batch * SECOND / elapsed if elapsed else None,
         throughput_ci=_throughput_interval(turns, batch, seed),
         ci=_median_interval(turns, samples, seed),
         rounds=[float(np.median(turn.nanoseconds)) * MS for turn in turns if len(turn.nanoseconds)],
@@ -62,6 +62,14 @@ def _throughput_interval(turns: Sequence[Timing], batch: int, seed: int) -> Inte
         return None
     done = np.array([len(turn.nanoseconds) * batch * SECOND for turn in turns], np.float64)
     return ratio_of_sums(done, np.array([turn.elapsed_ns for turn in turns], np.float64), seed=seed)
+
+
+def _energy(turns: Sequence[Timing]) -> float | None:
+    """Millijoules per query, those that only settled included; the first turn has its long warm-up and is left out."""
+    later = [(turn.joules, len(turn.nanoseconds) + turn.warmup_queries) for turn in turns[1:]
+             if turn.joules is not None]
+    queries = sum(count for _, count in later)
+    return 1e3 * sum(joules for joules, _ in later) / queries if queries else None
 
 
 def _parts(turns: Sequence[Timing]) -> dict[str, float]:

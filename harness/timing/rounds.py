@@ -121,7 +121,15 @@ def _summarize(outcome: Outcome, spin: Spin, session: str) -> None:
     except Exception as error:  # noqa: BLE001  a plugin's scenario
         outcome.failure = Failure.of(error)
         return
-    outcome.latency = result.model_copy(update={"session": session, "noisy": spin.noisy(outcome.beside)})
+    outcome.latency = result.model_copy(update={"session": session, "noisy": spin.noisy(outcome.beside),
+                                                **_speed(outcome.opening, result)})
+
+
+def _speed(opening: Opening | None, latency: LatencyResult) -> dict[str, float]:
+    if opening is None or not opening.gflop or not latency.p50_ms:
+        return {}
+    speed = opening.gflop * latency.batch / latency.p50_ms * 1e3
+    return {"gflops": speed, **({"peak_share": speed / opening.peak_gflops} if opening.peak_gflops else {})}
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import numpy as np
@@ -17,21 +17,29 @@ from harness.errors import BackendUnavailable
 from harness.failures import error_result
 from harness.geometry import normalize
 from harness.host import blame, create
+from harness.machine import EnergyMeter
+from harness.onnx.flops import gflop as model_gflop
 from harness.opened import OpenedModel, executed, open_model
 from harness.plan import Cell, LatencySetting
 from harness.results import ErrorResult
 from harness.stats import stable_seed
 from harness.timing.feeds import open_bare
+from harness.timing.peak import peak_gflops
 
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """What is known of a cell once its model is open."""
+    """What is known of a cell once its model is open.
+
+    gflop: of one sample; peak_gflops: what a float32 matrix product reaches per second on this backend and threads.
+    """
 
     runs_on: str
     rounds: int
     file: ModelFile
     executed: Mapping[str, int] = field(default_factory=dict)
+    gflop: float | None = None
+    peak_gflops: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +62,9 @@ class Station:
 
     _models: dict[tuple[str, str, int], OpenedModel] = field(default_factory=dict)
     _cells: dict[str, tuple[Scenario, Cell, Subject]] = field(default_factory=dict)
+    _peaks: dict[int, float | None] = field(default_factory=dict)
     _stack: ExitStack = field(default_factory=ExitStack)
+    _energy: EnergyMeter = field(default_factory=EnergyMeter)
 
     def open(self, cell: Cell) -> Opening | Failure:
         """Get a latency cell ready. Nothing is raised: whatever happens becomes a Failure."""
@@ -66,9 +76,12 @@ class Station:
     def measure(self, key: str, turn: int) -> Timing | Failure:
         """One turn of an opened cell."""
         scenario, cell, subject = self._cells[key]
+        before = self._energy.read()
         try:
             with blame(_setting(cell).spec):
-                return scenario.measure(subject, turn)
+                timing = scenario.measure(subject, turn)
+            after = self._energy.read()
+            return timing if before is None or after is None else replace(timing, joules=after - before)
         except Exception as error:  # noqa: BLE001  a failed cell is a result
             return Failure.of(error)
 
@@ -91,7 +104,7 @@ class Station:
         query, session = self._query(cell, file, setting)
         subject = Subject(query, partial(_opened, cell), setting.batch, stable_seed(cell.seed, cell.key))
         self._cells[cell.key] = scenario, cell, subject
-        return Opening(session.runs_on, rounds, file, executed(session))
+        return Opening(session.runs_on, rounds, file, executed(session), self._gflop(cell), self._peak(cell))
 
     def _query(self, cell: Cell, file: ModelFile,
                setting: LatencySetting) -> tuple[Callable[[], None], InferenceSession]:
@@ -104,6 +117,17 @@ class Station:
             self._models[place] = self._stack.enter_context(open_model(cell, file, setting.threads))
         runner = self._models[place].runner
         return runner.bind(synthetic_inputs(runner.card.input, setting.batch, cell.seed)), runner.session
+
+    def _gflop(self, cell: Cell) -> float | None:
+        """Of one sample; a graph without a card says too little."""
+        model = self._models.get((cell.model.id, cell.precision, _setting(cell).threads))
+        return None if model is None else model_gflop(model.path, model.card)
+
+    def _peak(self, cell: Cell) -> float | None:
+        threads = _setting(cell).threads
+        if threads not in self._peaks:
+            self._peaks[threads] = peak_gflops(cell, threads)
+        return self._peaks[threads]
 
 
 @contextmanager

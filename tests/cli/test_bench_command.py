@@ -114,7 +114,8 @@ def test_mistakes(cli, two_inputs, arguments, message):
 
 
 def test_a_fixed_batch_is_not_timed_as_another(cli, tmp_path):
-    path = graph(tmp_path / "fixed.onnx", [helper.make_node("Relu", ["x"], ["out"])], [("x", TensorProto.FLOAT, [2, 3])])
+    path = graph(tmp_path / "fixed.onnx", [helper.make_node("Relu", ["x"], ["out"])],
+                 [("x", TensorProto.FLOAT, [2, 3])])
     assert cells(cli("bench", path, "--format", "json", *QUICK))[0]["latency"]["batch"] == 2
     done = cli("bench", path, "--batch", "8", *QUICK)
     assert done.code == 2

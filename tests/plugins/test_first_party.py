@@ -51,7 +51,7 @@ def test_all_plugins_load_without_complaint():
     assert [record.warnings for record in HOST.plugins if record.warnings] == []
     assert HOST.duplicates() == []
     expected = {"keypoints", "classification", "detection", "segmentation", "onnx", "runtime", "openvino", "torch",
-                "reports"}
+                "reports", "loadgen"}
     assert expected <= {record.name for record in HOST.plugins}
 
 
