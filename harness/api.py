@@ -94,6 +94,7 @@ if TYPE_CHECKING:
     from harness.onnx.providers import provider_problem, provider_versions
     from harness.onnx.scores import with_output
     from harness.onnx.session import open_session
+    from harness.onnx.tuning import tuned_session
     from harness.reloading import reload
     from harness.suppression import decode_ssd
     from harness.table import Ragged, Table
@@ -120,6 +121,7 @@ _LAZY = {
     "provider_versions": "harness.onnx.providers",
     "read_labels": "harness.onnx.models",
     "reload": "harness.reloading",
+    "tuned_session": "harness.onnx.tuning",
     "unpack_mask": "harness.masks",
     "warm_up": "harness.measure",
     "with_output": "harness.onnx.scores",
@@ -232,6 +234,7 @@ __all__ = [
     "provider_versions",
     "read_labels",
     "reload",
+    "tuned_session",
     "unpack_mask",
     "warm_up",
     "with_output",

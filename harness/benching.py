@@ -137,7 +137,7 @@ def _result(outcome: Outcome) -> CellResult:
                            reason=failure.reason if failure else None)
     megabytes = round(Path(opening.file.path).stat().st_size / 1e6, 3)
     return base_result(cell, "", status="ok", latency=outcome.latency, runs_on=opening.runs_on,
-                       executed=dict(opening.executed), **model_fields(opening.file),
+                       executed=dict(opening.executed), settings=dict(opening.settings), **model_fields(opening.file),
                        cost=Cost(seconds=round(outcome.seconds, 3), peak_rss_mb=outcome.peak_rss_mb,
                                  model_mb=megabytes))
 

@@ -185,6 +185,14 @@ class TellsPrecision(Protocol):
         """Layers with weights by type, e.g. {"int8": 18, "float32": 2}; empty where it can not be told."""
 
 
+@runtime_checkable
+class TellsSettings(Protocol):
+    """A session whose backend chose its options by measuring."""
+
+    settings: Mapping[str, Any]
+    """What was chosen; {} when nothing was."""
+
+
 class Backend(Protocol):
     """Opens model files. The factory is cheap; heavy imports happen in these methods."""
 

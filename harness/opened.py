@@ -9,13 +9,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from harness.card import InputSpec, ModelCard
-from harness.contracts import Backend, Dataset, InferenceSession, ModelFile, TellsPrecision
+from harness.contracts import Backend, Dataset, InferenceSession, ModelFile, TellsPrecision, TellsSettings
 from harness.errors import BackendUnavailable, CellError, DataError, TaskMismatch
 from harness.flat import by_sample
 from harness.geometry import Fit, colored, normalize
@@ -203,6 +203,11 @@ def opened_path(cell: Cell, file: ModelFile) -> Path:
 def executed(session: InferenceSession) -> dict[str, int]:
     """Layers with weights by the type that they are computed in; empty where the backend can not tell."""
     return dict(session.executed()) if isinstance(session, TellsPrecision) else {}
+
+
+def chosen(session: InferenceSession) -> dict[str, Any]:
+    """Options that the backend chose by measuring; empty where it chose nothing."""
+    return dict(session.settings) if isinstance(session, TellsSettings) else {}
 
 
 @contextmanager

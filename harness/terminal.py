@@ -22,7 +22,7 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from harness.compare.records import Comparison
@@ -142,8 +142,15 @@ def print_latencies(cells: Sequence[CellResult]) -> None:
     for name, cell in reversed(seen.items()):
         layers = ", ".join(f"{_count(count, 'layer')} in {kind}" for kind, count in cell.executed.items())
         out.print(f"{escape(name)}: {escape(str(cell.runs_on))}{', ' if layers else ''}{layers}, "
-                  f"{_number(cell.cost.model_mb)} MB", soft_wrap=True)
+                  f"{_number(cell.cost.model_mb)} MB{_chosen(cell)}", soft_wrap=True)
     _print_notes(out, cells)
+
+
+def _chosen(cell: CellResult) -> str:
+    if not cell.settings.get("tuned"):
+        return ""
+    names = ("threads", "allow_spinning", "optimization")
+    return escape("; tuned: " + ", ".join(f"{name} = {cell.settings[name]}" for name in names))
 
 
 def print_comparison(comparison: Comparison) -> None:
@@ -215,7 +222,7 @@ def _quality_table(title: str, cells: Sequence[CellResult]) -> Table:
 
 
 def _latency_table(cells: Sequence[CellResult]) -> Table:
-    table = _table("latency", "", *_right("p50 ms", "p90 ms", "p99 ms", "samples/s", "ratio", "n"))
+    table = _table("latency", Column(overflow="fold"), *_right("p50 ms", "p90 ms", "p99 ms", "samples/s", "ratio", "n"))
     for cell, short in zip(cells, _short_names(cells), strict=True):
         name = escape(short)
         if cell.latency is None:
@@ -296,8 +303,6 @@ def _status(cell: CellResult) -> Text:
 
 
 def _right(*names: str) -> list[Any]:
-    from rich.table import Column
-
     return [Column(header=escape(name), justify="right") for name in names]
 
 

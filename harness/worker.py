@@ -103,7 +103,7 @@ class CellGroup:
         cost = Cost(seconds=round(outcome.seconds, 3), peak_rss_mb=outcome.peak_rss_mb,
                     model_mb=round(Path(opening.file.path).stat().st_size / 1e6, 3), gflop=opening.gflop)
         return base_result(cell, id_, status="ok", latency=outcome.latency, runs_on=opening.runs_on, cost=cost,
-                           executed=dict(opening.executed),
+                           executed=dict(opening.executed), settings=dict(opening.settings),
                            files={"samples": name}, **model_fields(opening.file))
 
     def _keep_record(self, cell: Cell, model: Path) -> dict[str, str]:

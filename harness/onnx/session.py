@@ -62,12 +62,16 @@ def _assert_provider(path: Path, session: Any, provider: str) -> None:
 
 
 class OrtSession:
-    """A contracts.InferenceSession. runs_on is the provider that onnxruntime put first, e.g. CUDAExecutionProvider."""
+    """A contracts.InferenceSession. runs_on is the provider that onnxruntime put first, e.g. CUDAExecutionProvider.
+
+    settings: options that were chosen by measuring (harness.onnx.tuning), {} otherwise.
+    """
 
     def __init__(self, path: Path, session: Any, *, device_id: int = 0, cuda_graph: bool = False,
                  executed: Callable[[], dict[str, int]] = dict) -> None:
         self.path = path
         self.executed = executed
+        self.settings: Mapping[str, Any] = {}
         self.runs_on: str = session.get_providers()[0]
         self.inputs: Sequence[TensorInfo] = [tensor_info(i.name, i.type, i.shape) for i in session.get_inputs()]
         self.outputs: Sequence[TensorInfo] = [tensor_info(o.name, o.type, o.shape) for o in session.get_outputs()]

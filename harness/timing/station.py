@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +20,7 @@ from harness.geometry import normalize
 from harness.host import blame, create
 from harness.machine import EnergyMeter
 from harness.onnx.flops import gflop as model_gflop
-from harness.opened import OpenedModel, executed, open_model
+from harness.opened import OpenedModel, chosen, executed, open_model
 from harness.plan import Cell, LatencySetting
 from harness.results import ErrorResult
 from harness.stats import stable_seed
@@ -38,6 +39,7 @@ class Opening:
     rounds: int
     file: ModelFile
     executed: Mapping[str, int] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
     gflop: float | None = None
     peak_gflops: float | None = None
 
@@ -104,7 +106,7 @@ class Station:
         query, session = self._query(cell, file, setting)
         subject = Subject(query, partial(_opened, cell), setting.batch, stable_seed(cell.seed, cell.key))
         self._cells[cell.key] = scenario, cell, subject
-        return Opening(session.runs_on, rounds, file, executed(session), self._gflop(cell), self._peak(cell))
+        return Opening(session.runs_on, rounds, file, executed(session), chosen(session), self._gflop(cell), self._peak(cell))
 
     def _query(self, cell: Cell, file: ModelFile,
                setting: LatencySetting) -> tuple[Callable[[], None], InferenceSession]:
