@@ -97,6 +97,7 @@ if TYPE_CHECKING:
         poisson_arrivals,
         warm_up,
     )
+    from harness.onnx.interface import checked_feeds
     from harness.onnx.layers import last_spatial_activation
     from harness.onnx.models import load_card, read_labels
     from harness.onnx.providers import provider_problem, provider_versions
@@ -107,6 +108,8 @@ if TYPE_CHECKING:
     from harness.photographs import as_rgb, open_picture, read_photograph, upright
     from harness.resample import map_to_input, resize_maps, scaled_map, scaling_weights
     from harness.stats import stable_seed
+    from harness.onnx.tuning import tuned_session
+    from harness.reloading import reload
     from harness.suppression import decode_ssd
     from harness.table import Ragged, Table
 
@@ -120,6 +123,7 @@ _LAZY = {
     "Table": "harness.table",
     "as_rgb": "harness.photographs",
     "cache_folder": "harness.cache",
+    "checked_feeds": "harness.onnx.interface",
     "closed_loop": "harness.measure",
     "compose": "harness.onnx.compose",
     "decode_ssd": "harness.suppression",
@@ -153,6 +157,8 @@ _LAZY = {
     "stable_seed": "harness.stats",
     "scores_graph": "harness.onnx.scores",
     "standard_rules": "harness.onnx.gradient",
+    "reload": "harness.reloading",
+    "tuned_session": "harness.onnx.tuning",
     "unpack_mask": "harness.masks",
     "upright": "harness.photographs",
     "warm_up": "harness.measure",
@@ -251,6 +257,7 @@ __all__ = [
     "UnreadableSample",
     "as_rgb",
     "cache_folder",
+    "checked_feeds",
     "closed_loop",
     "compose",
     "decode_ssd",
@@ -289,6 +296,8 @@ __all__ = [
     "stable_seed",
     "scores_graph",
     "standard_rules",
+    "reload",
+    "tuned_session",
     "unpack_mask",
     "upright",
     "warm_up",

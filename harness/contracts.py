@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -193,6 +193,22 @@ class InferenceSession(Protocol):
         """A call that repeats one inference on fixed inputs, with as little around it as possible: what is timed."""
 
     def close(self) -> None: ...
+
+
+@runtime_checkable
+class TellsPrecision(Protocol):
+    """A session that also knows in which types its layers are computed; what a file says may be fused or cast away."""
+
+    def executed(self) -> Mapping[str, int]:
+        """Layers with weights by type, e.g. {"int8": 18, "float32": 2}; empty where it can not be told."""
+
+
+@runtime_checkable
+class TellsSettings(Protocol):
+    """A session whose backend chose its options by measuring."""
+
+    settings: Mapping[str, Any]
+    """What was chosen; {} when nothing was."""
 
 
 class Backend(Protocol):

@@ -29,7 +29,22 @@ def digest(value: Any) -> str:
 
 
 def locate_model(entry: ModelEntry, precision: str) -> ModelFile:
-    """The ONNX file of a suite's model. Raises ModelFileError when there is none."""
+    """The ONNX file of a suite's model; one of another precision is made from the float32 file where there is none.
+
+    Raises ModelFileError when there is no file and none can be made.
+    """
+    try:
+        return _located(entry, precision)
+    except ModelFileError:
+        if precision == "fp32":
+            raise
+        source = _located(entry, "fp32")
+    from harness import variants
+
+    return variants.cached(entry.id, source, precision, entry.calibration)
+
+
+def _located(entry: ModelEntry, precision: str) -> ModelFile:
     request = ModelRequest(id=entry.id, precision=precision, export=entry.export, folders=entry.folders,
                            export_id=entry.spec.export_id, train=entry.train)
     file: ModelFile = call(entry.spec, entry.spec.locate, entry.params, request)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from itertools import product
+from pathlib import Path
 
 from harness.errors import EXIT_USAGE, Problem, SuiteError, UsageError, one_of
 from harness.host import create
@@ -26,13 +27,27 @@ from harness.suite import (
 
 
 @dataclass(frozen=True, slots=True)
+class FeedSpec:
+    """One input of a graph that is fed as it is. file: a .npy with its values; without it they are made up."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    file: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class LatencySetting:
-    """One latency measurement of a model on a backend."""
+    """One latency measurement of a model on a backend.
+
+    feeds: of a graph that nothing is known of but its inputs; None: an image as the model's card says.
+    """
 
     spec: ScenarioSpec
     params: Params
     batch: int
     threads: int
+    feeds: tuple[FeedSpec, ...] | None = None
 
     @property
     def name(self) -> str:

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from harness import calibration
 from harness import source as sources
 from harness.errors import EXIT_PLUGIN, EXIT_USAGE, PluginError, SuiteError, did_you_mean, one_of
 from harness.host import Host
@@ -29,6 +30,8 @@ from harness.suite import (
     BackendEntry,
     Bench,
     BenchTable,
+    Calibration,
+    CalibrationTable,
     DatasetEntry,
     DatasetTable,
     ExecutorEntry,
@@ -96,9 +99,9 @@ class _Reader:
                 self.source.problem((key,), f"unknown table{did_you_mean(key, TOP_LEVEL)}")
         table = self._suite_table()
         self.datasets = self._tables("datasets", self._dataset)
+        self.metrics = self._tables("metrics", self._simple(MetricSpec, MetricEntry))
         self.models = self._tables("models", self._model)
         self.saliency = self._tables("saliency", self._saliency)
-        self.metrics = self._tables("metrics", self._simple(MetricSpec, MetricEntry))
         self.backends = self._tables("backends", self._simple(BackendSpec, BackendEntry))
         executor = self._executor()
         benches = [*self._benches("bench", BenchTable), *self._benches("explain", ExplainTable)]
@@ -204,7 +207,25 @@ class _Reader:
         if found is None:
             return None
         table, spec, params = found
-        return ModelEntry(key, spec, params, table.export, table.train, (self.folder / "exports",))
+        return ModelEntry(key, spec, params, table.export, table.train, (self.folder / "exports",),
+                          self._calibration(spec, table, (*path, "calibration")))
+
+    def _calibration(self, spec: ModelSpec, table: ModelTable, path: KeyPath) -> Calibration | None:
+        """What the suite says, and else what the model's recipe says; None when neither names a dataset."""
+        asked = table.calibration or CalibrationTable()
+        own = calibration.of_recipe(self.host, spec, table.train, asked)
+        if asked.dataset is None:
+            if own is None and table.calibration is not None:
+                self.source.problem(path, f'the model plugin "{spec.name}" has no training data of its own; name a '
+                                          "dataset")
+            return own
+        found = self._references((asked.dataset,), self.datasets, path, "dataset",
+                                 self._default(DatasetSpec, DatasetEntry))
+        metrics = () if asked.metric is None else self._references(
+            (asked.metric,), self.metrics, path, "metric", self._default(MetricSpec, MetricEntry))
+        if not found or (asked.metric is not None and not metrics):
+            return None
+        return calibration.of_dataset(found[0], metrics[0] if metrics else None, asked)
 
     def _check_train(self, plugin: str, train: dict[str, Any], path: KeyPath) -> None:
         spec = next((spec for spec in self.host.specs(ModelSpec) if spec.name == plugin), None)

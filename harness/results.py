@@ -172,6 +172,10 @@ class CellResult(Record):
     backend: str
     runs_on: str | None = None
     """Provider or device that really executed the model."""
+    executed: dict[str, int] = {}
+    """Layers with weights by the type that they were really computed in; empty where the backend can not tell."""
+    settings: dict[str, Any] = {}
+    """Options that the backend chose by measuring (`tune = true`)."""
     model_file: str | None = None
     """Path of the ONNX file that was measured."""
     model_sha256: str | None = None

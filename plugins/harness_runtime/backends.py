@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from harness.api import InferenceSession, open_session, provider_problem, provider_versions
+from harness.api import InferenceSession, open_session, provider_problem, provider_versions, tuned_session
 from harness_runtime.params import CpuParams, CudaParams, OnnxRuntimeParams, TensorrtParams
 
 
@@ -36,6 +36,9 @@ class CpuBackend(_OnnxRuntimeBackend):
 
     provider = "CPUExecutionProvider"
     _params: CpuParams
+
+    def open(self, path: Path, *, threads: int) -> InferenceSession:
+        return tuned_session(path, threads) if self._params.tune else super().open(path, threads=threads)
 
     def _options(self) -> dict[str, Any]:
         return {"inter_threads": self._params.inter_threads}
