@@ -77,17 +77,12 @@ from harness.trainable import Finish, Pretrained, Recipe, Trainable
 
 if TYPE_CHECKING:
     from harness.cache import cache_folder
+    from harness.failures import exit_reason
     from harness.files import write_bytes
     from harness.geometry import Fit, normalize, prepare
     from harness.identity import package_sources
-    from harness.masks import unpack_mask
-    from harness.measure import closed_loop
-    from harness.onnx.compose import compose
-    from harness.onnx.explainer import ExplainerDraft, of_predicted_class
-    from harness.onnx.gradient import Graph, Modifier, Rules, standard_rules
-    from harness.failures import exit_reason
-    from harness.geometry import Fit
     from harness.markdown import markdown_escape, markdown_table, number
+    from harness.masks import unpack_mask
     from harness.measure import (
         closed_loop,
         cold_start,
@@ -97,6 +92,9 @@ if TYPE_CHECKING:
         poisson_arrivals,
         warm_up,
     )
+    from harness.onnx.compose import compose
+    from harness.onnx.explainer import ExplainerDraft, of_predicted_class
+    from harness.onnx.gradient import Graph, Modifier, Rules, standard_rules
     from harness.onnx.interface import checked_feeds
     from harness.onnx.layers import last_spatial_activation
     from harness.onnx.models import load_card, read_labels
@@ -105,11 +103,11 @@ if TYPE_CHECKING:
     from harness.onnx.scores import scores_graph, with_output
     from harness.onnx.session import open_session
     from harness.onnx.split import graph_tail
+    from harness.onnx.tuning import tuned_session
     from harness.photographs import as_rgb, open_picture, read_photograph, upright
+    from harness.reloading import reload
     from harness.resample import map_to_input, resize_maps, scaled_map, scaling_weights
     from harness.stats import stable_seed
-    from harness.onnx.tuning import tuned_session
-    from harness.reloading import reload
     from harness.suppression import decode_ssd
     from harness.table import Ragged, Table
 
@@ -125,39 +123,39 @@ _LAZY = {
     "cache_folder": "harness.cache",
     "checked_feeds": "harness.onnx.interface",
     "closed_loop": "harness.measure",
-    "compose": "harness.onnx.compose",
-    "decode_ssd": "harness.suppression",
-    "feed_saliency": "harness.onnx.saliency_fed",
-    "graph_tail": "harness.onnx.split",
     "cold_start": "harness.measure",
     "collector_off": "harness.measure",
+    "compose": "harness.onnx.compose",
+    "decode_ssd": "harness.suppression",
     "exit_reason": "harness.failures",
+    "feed_saliency": "harness.onnx.saliency_fed",
+    "graph_tail": "harness.onnx.split",
     "invalidity": "harness.measure",
-    "markdown_escape": "harness.markdown",
-    "markdown_table": "harness.markdown",
-    "number": "harness.markdown",
-    "open_loop": "harness.measure",
     "last_spatial_activation": "harness.onnx.layers",
     "load_card": "harness.onnx.models",
     "map_to_input": "harness.resample",
+    "markdown_escape": "harness.markdown",
+    "markdown_table": "harness.markdown",
     "normalize": "harness.geometry",
+    "number": "harness.markdown",
     "of_predicted_class": "harness.onnx.explainer",
+    "open_loop": "harness.measure",
     "open_picture": "harness.photographs",
     "open_session": "harness.onnx.session",
     "package_sources": "harness.identity",
-    "prepare": "harness.geometry",
     "poisson_arrivals": "harness.measure",
+    "prepare": "harness.geometry",
     "provider_problem": "harness.onnx.providers",
     "provider_versions": "harness.onnx.providers",
     "read_labels": "harness.onnx.models",
     "read_photograph": "harness.photographs",
+    "reload": "harness.reloading",
     "resize_maps": "harness.resample",
     "scaled_map": "harness.resample",
     "scaling_weights": "harness.resample",
-    "stable_seed": "harness.stats",
     "scores_graph": "harness.onnx.scores",
+    "stable_seed": "harness.stats",
     "standard_rules": "harness.onnx.gradient",
-    "reload": "harness.reloading",
     "tuned_session": "harness.onnx.tuning",
     "unpack_mask": "harness.masks",
     "upright": "harness.photographs",
@@ -259,14 +257,14 @@ __all__ = [
     "cache_folder",
     "checked_feeds",
     "closed_loop",
+    "cold_start",
+    "collector_off",
     "compose",
     "decode_ssd",
     "did_you_mean",
     "evenly",
-    "feed_saliency",
-    "cold_start",
-    "collector_off",
     "exit_reason",
+    "feed_saliency",
     "files_fingerprint",
     "graph_tail",
     "hookimpl",
@@ -274,29 +272,29 @@ __all__ = [
     "last_spatial_activation",
     "load_card",
     "map_to_input",
+    "markdown_escape",
+    "markdown_table",
     "normalize",
+    "number",
     "of_predicted_class",
     "one_of",
+    "open_loop",
     "open_picture",
     "open_session",
     "package_sources",
-    "prepare",
-    "markdown_escape",
-    "markdown_table",
-    "number",
-    "open_loop",
     "poisson_arrivals",
+    "prepare",
     "provider_problem",
     "provider_versions",
     "read_labels",
     "read_photograph",
+    "reload",
     "resize_maps",
     "scaled_map",
     "scaling_weights",
-    "stable_seed",
     "scores_graph",
+    "stable_seed",
     "standard_rules",
-    "reload",
     "tuned_session",
     "unpack_mask",
     "upright",
