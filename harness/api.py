@@ -50,7 +50,7 @@ from harness.errors import (
 )
 from harness.hookspecs import hookimpl
 from harness.params import Params, SuitePath
-from harness.results import CellResult, GateResult, LatencyResult, MetricResult, Results
+from harness.results import CellResult, GateResult, LatencyResult, MetricResult, Results, verdict
 from harness.specs import (
     API_VERSION,
     BackendSpec,
@@ -298,6 +298,7 @@ __all__ = [
     "tuned_session",
     "unpack_mask",
     "upright",
+    "verdict",
     "warm_up",
     "with_output",
     "write_bytes",
