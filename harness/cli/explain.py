@@ -48,8 +48,8 @@ class Files:
               "[default: explanation.png, unless --save-map or --export is given]")
 @click.option("--save-map", type=_FILE, help="The raw maps at the model's input size: .npy of one, .npz of several.")
 @click.option("--export", type=_FILE, help="The explainer as one ONNX file that runs in plain onnxruntime.")
-@click.option("--share-weights", is_flag=True, help="With --export: point to the weights in MODEL, which has to stay in "
-              "the folder of the explainer or below, instead of holding them.")
+@click.option("--share-weights", is_flag=True, help="With --export: point to the weights in MODEL, which has to stay "
+              "in the folder of the explainer or below, instead of holding them.")
 @click.option("--input", "inputs", multiple=True, metavar="KEY=VALUE",
               help="What the file does not say: size, range, mean, std, layout, color, fit, task, labels, "
                    "outputs.logits, ...; repeatable.")
@@ -59,8 +59,8 @@ class Files:
 @no_plugins_option
 def command(model: Path, photographs: tuple[Path, ...], methods: tuple[str, ...], layer: str | None,
             classes: tuple[str, ...], top: int | None, output: Path | None, save_map: Path | None,
-            export: Path | None, share_weights: bool, inputs: tuple[str, ...], params: tuple[str, ...], list_layers: bool,
-            no_plugins: tuple[str, ...]) -> int:
+            export: Path | None, share_weights: bool, inputs: tuple[str, ...], params: tuple[str, ...],
+            list_layers: bool, no_plugins: tuple[str, ...]) -> int:
     """Show what in PHOTOGRAPHS the ONNX file MODEL looks at.
 
     Any classifier, and models with keypoints, segmentation or detection. Preprocessing comes from the file's own
