@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,6 +31,7 @@ class Files:
     output: Path | None
     save_map: Path | None
     export: Path | None
+    share_weights: bool
 
 
 @click.command("explain", short_help="Show what in a photograph a model looks at.")
@@ -47,6 +48,8 @@ class Files:
               "[default: explanation.png, unless --save-map or --export is given]")
 @click.option("--save-map", type=_FILE, help="The raw maps at the model's input size: .npy of one, .npz of several.")
 @click.option("--export", type=_FILE, help="The explainer as one ONNX file that runs in plain onnxruntime.")
+@click.option("--share-weights", is_flag=True, help="With --export: point to the weights in MODEL, which has to stay "
+              "in the folder of the explainer or below, instead of holding them.")
 @click.option("--input", "inputs", multiple=True, metavar="KEY=VALUE",
               help="What the file does not say: size, range, mean, std, layout, color, fit, task, labels, "
                    "outputs.logits, ...; repeatable.")
@@ -56,8 +59,8 @@ class Files:
 @no_plugins_option
 def command(model: Path, photographs: tuple[Path, ...], methods: tuple[str, ...], layer: str | None,
             classes: tuple[str, ...], top: int | None, output: Path | None, save_map: Path | None,
-            export: Path | None, inputs: tuple[str, ...], params: tuple[str, ...], list_layers: bool,
-            no_plugins: tuple[str, ...]) -> int:
+            export: Path | None, share_weights: bool, inputs: tuple[str, ...], params: tuple[str, ...],
+            list_layers: bool, no_plugins: tuple[str, ...]) -> int:
     """Show what in PHOTOGRAPHS the ONNX file MODEL looks at.
 
     Any classifier, and models with keypoints, segmentation or detection. Preprocessing comes from the file's own
@@ -82,7 +85,8 @@ def command(model: Path, photographs: tuple[Path, ...], methods: tuple[str, ...]
             _list_layers(subject)
             return 0
         # Everything that can be wrong is found before the work begins.
-        files = _files(made, photographs, Files(output=output, save_map=save_map, export=export))
+        files = _files(made, photographs, Files(output=output, save_map=save_map, export=export,
+                                                   share_weights=share_weights))
         chosen = _choose(subject, photographs, classes, top)
         showing.check_files(files.output, files.save_map, len(chosen) * len(made))
         explained = [Explained(photograph, index, _maps(subject, photograph, index, made, counter))
@@ -178,11 +182,12 @@ def _files(methods: Sequence[Method], photographs: Sequence[Path], files: Files)
             raise UsageError(f"--export: {methods[0].name} runs on the host, around the model, and can not be written "
                              "as a graph; methods that can: see those with `graph` in harness plugins list --kind "
                              "saliency --format json")
+    elif files.share_weights:
+        raise UsageError("--share-weights belongs to --export")
     if not photographs and files.export is None:
         raise UsageError("name at least one photograph")
     nowhere = files.output is None and files.save_map is None and files.export is None
-    return Files(output=Path("explanation.png") if nowhere else files.output, save_map=files.save_map,
-                 export=files.export)
+    return replace(files, output=Path("explanation.png")) if nowhere else files
 
 
 def _choose(subject: Subject, photographs: Sequence[Path], classes: Sequence[str],
@@ -220,5 +225,5 @@ def _write(subject: Subject, explained: Sequence[Explained], methods: Sequence[M
         showing.save_maps(files.save_map, explained, names)
         click.echo(f"maps: {files.save_map}")
     if files.export is not None:
-        for line in export_explainer(files.export, subject, methods[0], explained):
+        for line in export_explainer(files.export, subject, methods[0], explained, share_weights=files.share_weights):
             click.echo(line)
