@@ -34,8 +34,9 @@ def at_least(model: onnx.ModelProto, version: int) -> onnx.ModelProto:
     try:
         converted: onnx.ModelProto = version_converter.convert_version(model, version)
     except Exception as error:
-        raise ModelFileError(f"opset {own} can not be brought to {version}: {" ".join(str(error).split())[:200]}; export the "
-                             f"model with opset {version}") from error
+        why = " ".join(str(error).split())[:200]
+        raise ModelFileError(f"opset {own} can not be brought to {version}: {why}; export the model with opset "
+                             f"{version}") from error
     converted.ir_version = max(converted.ir_version, *(ir for opset, ir in _IR_VERSION.items() if opset <= version))
     if own < _COORDINATES <= version:
         _say_coordinates(converted)
