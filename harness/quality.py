@@ -30,7 +30,7 @@ from harness.suite import MetricEntry
 from harness.table import Table
 
 if TYPE_CHECKING:
-    from harness.explaining import Explainer
+    from harness.explaining import Explainer, KeptMaps
 
 
 @dataclass(slots=True)
@@ -44,6 +44,7 @@ class Quality:
     forward_passes: int = 0
     map_ms: float | None = None
     map_passes: float | None = None
+    maps: KeptMaps | None = None
 
     @property
     def cached(self) -> bool:
@@ -61,7 +62,8 @@ def measure(cell: Cell, file: ModelFile, cache: Cache, progress: Progress) -> tu
     known = _Stored.load(cache, key)
     missing = [metric for metric in cell.metrics if metric.id not in rows]
     if known is not None and not missing:
-        return dataset, Quality(rows, known.predictions, known.unreadable, known.runs_on)
+        return dataset, Quality(rows, known.predictions, known.unreadable, known.runs_on,
+                                maps=_kept(cell, cache, key))
     # Maps are not stored, so an explain cell with a metric that has no rows yet needs the model again.
     reuse = known if cell.saliency is None else None
     quality = _measure(cell, dataset, file, missing, reuse, _Maps(cache, key), progress)
@@ -134,10 +136,22 @@ def _measure(cell: Cell, dataset: Dataset, file: ModelFile, missing: Sequence[Me
         explainer = _explainer(cell, model, maps)
         quality = _collect(cell, dataset, missing, _Live(cell, model, explainer), progress)
         quality = replace(quality, runs_on=model.runs_on, forward_passes=model.passes)
-        if explainer is None or not explainer.seconds:
+        if explainer is None:
+            return quality
+        explainer.kept.store(maps.key)
+        quality = replace(quality, maps=explainer.kept)
+        if not explainer.seconds:
             return quality
         seconds = median(explainer.seconds)
         return replace(quality, map_ms=1000 * seconds, map_passes=seconds / median(model.seconds))
+
+
+def _kept(cell: Cell, cache: Cache, key: str) -> KeptMaps | None:
+    if cell.saliency is None:
+        return None
+    from harness.explaining import KeptMaps
+
+    return KeptMaps.load(cache, key)
 
 
 def _explainer(cell: Cell, model: OpenedModel, maps: _Maps) -> Explainer | None:

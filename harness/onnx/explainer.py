@@ -18,12 +18,11 @@ from onnx import TensorProto, helper
 from harness.card import ModelCard
 from harness.errors import ModelFileError
 from harness.onnx.compose import compose, inputs_of
-from harness.onnx.gradient import Graph, Modifier, Rules, append_gradients, modifier_rules, standard_rules
+from harness.onnx.gradient import Graph, Modifier, Rules, append_gradients, modifier_rules, prepare, standard_rules
 from harness.onnx.gradient.cotangents import one_hot
 from harness.onnx.interface import shape_text
 from harness.onnx.layers import last_spatial_activation
 from harness.onnx.scores import SCORES
-from harness.onnx.simplify import simplify
 
 CLASS = "class"
 SALIENCY = "saliency"
@@ -40,7 +39,7 @@ class ExplainerDraft:
     def __init__(self, model: onnx.ModelProto, card: ModelCard, *, needs_layer: bool = False) -> None:
         self.card = card
         wanted = (card.cam_layer or last_spatial_activation(model, SCORES)) if needs_layer else None
-        self.graph = Graph(simplify(model, keep=[wanted] if wanted else []), prefix=SALIENCY)
+        self.graph = Graph(prepare(model, keep=[wanted] if wanted else []), prefix=SALIENCY)
         self.image = self.graph.inputs[0]
         self._require_maps(self.image, "the image input")
         self._layer = wanted
@@ -131,7 +130,7 @@ def of_predicted_class(explainer: onnx.ModelProto, model: onnx.ModelProto) -> on
     index = helper.make_tensor_value_info(CLASS, TensorProto.INT64, [None])
     argmax = helper.make_model(helper.make_graph([winner], CLASS, [scores], [index]),
                                opset_imports=model.opset_import, ir_version=model.ir_version)
-    classifier = compose(simplify(model), argmax, {SCORES: SCORES})
+    classifier = compose(prepare(model), argmax, {SCORES: SCORES})
     image = next(iter(inputs_of(classifier)))
     return compose(classifier, explainer, {CLASS: CLASS, image: image})
 

@@ -59,7 +59,7 @@ class ExpectedGradients:
 
         (total,) = loop.run(samples, 1, step)
         mean = nodes.add("Div", total, nodes.constant(samples, nodes.dtype(loop.image)))
-        return loop.draft.finish(image_map(loop.draft, mean, self.params.channels, self.params.sign))
+        return loop.finish(image_map(loop.draft, mean, self.params.channels, self.params.sign))
 
     def feeds(self, inputs: Floats, seeds: Sequence[int]) -> Mapping[str, NDArray[Any]]:
         drawn = [self._drawn(np.random.default_rng(seed), inputs.shape[1:]) for seed in seeds]

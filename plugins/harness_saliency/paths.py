@@ -42,7 +42,7 @@ class IntegratedGradients(NoFeeds):
 
         (mean,) = loop.run(self.params.steps, 1, step)
         attribution = nodes.add("Mul", difference, mean)
-        return loop.draft.finish(image_map(loop.draft, attribution, self.params.channels, self.params.sign))
+        return loop.finish(image_map(loop.draft, attribution, self.params.channels, self.params.sign))
 
 
 class SmoothGrad:
@@ -66,7 +66,7 @@ class SmoothGrad:
 
         *_means, total = loop.run(self.params.samples, 2 if self.params.variant == "variance" else 1, step)
         attribution = nodes.add("Div", total, nodes.constant(self.params.samples, nodes.dtype(loop.image)))
-        return loop.draft.finish(image_map(loop.draft, attribution, self.params.channels, self.params.sign))
+        return loop.finish(image_map(loop.draft, attribution, self.params.channels, self.params.sign))
 
     def feeds(self, inputs: Floats, seeds: Sequence[int]) -> Mapping[str, NDArray[Any]]:
         shape = (self.params.samples, *inputs.shape[1:])
