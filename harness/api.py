@@ -79,7 +79,7 @@ if TYPE_CHECKING:
     from harness.masks import unpack_mask
     from harness.measure import closed_loop
     from harness.onnx.explainer import ExplainerDraft
-    from harness.onnx.gradient import Graph, Modifier
+    from harness.onnx.gradient import Graph, Modifier, Rules
     from harness.onnx.layers import last_spatial_activation
     from harness.onnx.models import read_labels
     from harness.onnx.providers import provider_problem, provider_versions
@@ -99,6 +99,7 @@ _LAZY = {
     "Graph": "harness.onnx.gradient",
     "Modifier": "harness.onnx.gradient",
     "Ragged": "harness.table",
+    "Rules": "harness.onnx.gradient",
     "Table": "harness.table",
     "as_rgb": "harness.photographs",
     "automatic_batch": "harness.opened",
@@ -187,6 +188,7 @@ __all__ = [
     "Reporter",
     "ReporterSpec",
     "Results",
+    "Rules",
     "RunContext",
     "SaliencyGenerator",
     "SaliencySpec",
