@@ -94,6 +94,7 @@ if TYPE_CHECKING:
     from harness.opened import automatic_batch
     from harness.photographs import as_rgb, open_picture, read_photograph, upright
     from harness.resample import map_to_input, resize_maps, scaled_map, scaling_weights
+    from harness.stats import stable_seed
     from harness.suppression import decode_ssd
     from harness.table import Ragged, Table
 
@@ -130,6 +131,7 @@ _LAZY = {
     "scaled_map": "harness.resample",
     "scaling_weights": "harness.resample",
     "scores_graph": "harness.onnx.scores",
+    "stable_seed": "harness.stats",
     "standard_rules": "harness.onnx.gradient",
     "unpack_mask": "harness.masks",
     "upright": "harness.photographs",
@@ -253,6 +255,7 @@ __all__ = [
     "scaled_map",
     "scaling_weights",
     "scores_graph",
+    "stable_seed",
     "standard_rules",
     "unpack_mask",
     "upright",

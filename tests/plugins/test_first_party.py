@@ -1,11 +1,13 @@
 """Every first-party plugin keeps its contract. A declaration that is missing here fails: nothing ships unchecked."""
 
 import json
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from onnx import helper, numpy_helper
 from PIL import Image
 
 from harness.card import InputSpec, ModelCard
@@ -56,7 +58,8 @@ def test_all_plugins_load_without_complaint():
     assert HOST.failures == []
     assert [record.warnings for record in HOST.plugins if record.warnings] == []
     assert HOST.duplicates() == []
-    expected = {"keypoints", "classification", "detection", "segmentation", "saliency", "onnx", "runtime", "reports"}
+    expected = {"keypoints", "classification", "detection", "segmentation", "saliency", "saliency-metrics", "onnx",
+                "runtime", "reports"}
     assert expected <= {record.name for record in HOST.plugins}
 
 
@@ -159,12 +162,24 @@ def test_datasets(spec, tmp_path):
 
 
 def classification_samples():
+    """With maps of 8 x 8; one says nothing, one image has nothing to be found."""
     rng = np.random.default_rng(0)
     labels = ["cat", "dog", "bird", "fish", "newt", "toad"]
     card = ModelCard(task="classification", input=InputSpec(size=(8, 8)), labels=labels)
-    targets = [ClassificationTarget(label=labels[index]) for index in rng.integers(0, 6, 12)]
+    targets = []
+    for index, label in enumerate(rng.integers(0, 6, 12)):
+        mask = np.zeros((16, 12), bool)
+        mask[2:9, index % 5 : 10] = index != 4
+        boxes = np.array([[index % 5, 2, 10, 9]], np.float32)[: int(index != 4)]
+        ignore = rng.random((16, 12)) < 0.1
+        targets.append(ClassificationTarget(label=labels[label], boxes=boxes, mask=mask, ignore=ignore))
     logits = rng.normal(size=(12, 6)).astype(np.float32)
-    return Samples(ids=[f"c{i}" for i in range(12)], targets=targets, predictions=Table({"logits": logits}), card=card)
+    maps = rng.random((12, 8, 8), np.float32)
+    maps[5] = np.nan
+    mixing = rng.normal(size=(3, 6)).astype(np.float32)
+    return Samples(ids=[f"c{i}" for i in range(12)], targets=targets, predictions=Table({"logits": logits}), card=card,
+                   inputs=rng.random((12, 3, 8, 8), np.float32), fits=[place(Size(16, 12), card.input)] * 12,
+                   saliency=maps, classes=rng.integers(0, 6, 12), predict=lambda x: x.mean(axis=(2, 3)) @ mixing)
 
 
 def keypoint_samples():
@@ -216,6 +231,36 @@ def detection_samples():
                    fits=[place(Size(64, 64), card.input)] * 12)
 
 
+def brightness(inputs, classes, seeds, model=None):
+    """A generator that looks at the image, and at the weights."""
+    scale = 1 if model is None else model["weight"].mean()
+    return (inputs.mean(axis=1) ** 2 * scale).astype(np.float32)
+
+
+class OneLayer:
+    """A network as metrics that change its weights see it."""
+
+    path = "one-layer.onnx"
+    graph = helper.make_model(helper.make_graph(
+        [helper.make_node("Gemm", ["x", "weight"], ["scores"])], "one", [], [],
+        [numpy_helper.from_array(np.arange(12, dtype=np.float32).reshape(3, 4), "weight")]))
+
+    @contextmanager
+    def with_weights(self, weights):
+        yield weights
+
+
+def explained(samples):
+    """With what metrics of maps need, where it is missing."""
+    count, size = len(samples.ids), samples.card.input.size
+    rng = np.random.default_rng(3)
+    inputs = rng.random((count, 3, *size), np.float32) if samples.inputs is None else samples.inputs
+    maps = brightness(inputs, None, None) if samples.saliency is None else samples.saliency
+    classes = np.zeros(count, np.int64) if samples.classes is None else samples.classes
+    return replace(samples, inputs=inputs, saliency=maps, classes=classes, seeds=list(range(count)),
+                   explain=brightness, model=OneLayer())
+
+
 SAMPLES = {"classification": classification_samples, "keypoints": keypoint_samples,
            "segmentation": segmentation_samples, "detection": detection_samples}
 
@@ -223,7 +268,8 @@ SAMPLES = {"classification": classification_samples, "keypoints": keypoint_sampl
 @pytest.mark.parametrize("spec", declared(MetricSpec))
 def test_metrics(spec):
     for task in spec.tasks:
-        check_metric(spec, create(spec), SAMPLES[task]())
+        samples = SAMPLES[task]()
+        check_metric(spec, create(spec), explained(samples) if "saliency" in spec.requires else samples)
 
 
 FEW_PASSES = {"rise": {"masks": 24}, "kernel-shap": {"grid": (2, 3), "samples": 40}, "occlusion": {"window": 48}}
