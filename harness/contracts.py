@@ -287,12 +287,11 @@ class GraphGenerator(Protocol):
     """Explains inside of a graph, which then runs wherever onnxruntime runs."""
 
     def build(self, graph: onnx.ModelProto, card: ModelCard, rules: Rules) -> onnx.ModelProto:
-        """An explainer of one model. harness.api.ExplainerDraft has what most of them need.
+        """An explainer of one model.
 
         graph: the image input as the model has it, one output `scores` (N, K) float32 (harness.onnx.scores), opset 18
         or newer; it must not be changed. card: input geometry, and `cam_layer` as the suite overrides it (where it is
-        None, harness.onnx.layers has a rule). rules: of the gradients of operators (harness.onnx.gradient), with those
-        of plugins.
+        None, harness.onnx.layers has a rule). rules: how gradients pass operators, those of plugins among them.
         Returns a model with the same image input, `class` (N,) int64, further inputs that `feeds` gives, and the
         output `saliency` (N, H, W) float32 at the model's input size. Raises ModelFileError.
         """

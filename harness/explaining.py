@@ -17,6 +17,7 @@ from harness.cache import IDS, Cache
 from harness.card import ModelCard
 from harness.contracts import GraphGenerator, ModelHandle, SaliencyGenerator, Samples, StoredMaps
 from harness.errors import PluginError, TaskMismatch
+from harness.gradient_rules import gradient_rules
 from harness.handle import Handle
 from harness.host import blame, create
 from harness.opened import OpenedModel
@@ -34,7 +35,10 @@ _MAPS, _PLACES = "maps", "map-places"
 
 @dataclass(slots=True)
 class GraphExplainer:
-    """A GraphGenerator as a SaliencyGenerator: its graph is built and opened once for each model."""
+    """A GraphGenerator as a SaliencyGenerator: its graph is built and opened once for each model.
+
+    rules: gradient rules of plugins, beside the standard ones.
+    """
 
     generator: GraphGenerator
     rules: Sequence[GradientRuleSpec] = ()
@@ -49,10 +53,8 @@ class GraphExplainer:
         return model.run(graph, feeds)["saliency"].astype(np.float32, copy=False)
 
     def build(self, graph: onnx.ModelProto, card: ModelCard) -> onnx.ModelProto:
-        """The explainer of a graph with the output `scores`."""
-        from harness.gradient_rules import rules_of
-
-        return self.generator.build(graph, card, rules_of(self.rules))
+        """The explainer as a model. Raises ModelFileError, PluginError for a rule that fails."""
+        return self.generator.build(graph, card, gradient_rules(self.rules))
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,7 @@ class StoredExplainer:
 
 
 def generator_of(spec: SaliencySpec, params: Params, rules: Sequence[GradientRuleSpec] = ()) -> SaliencyGenerator:
-    """A declaration's generator, whichever kind it is. rules: the gradient rules that plugins declare."""
+    """A declaration's generator, whichever kind it is. rules: of plugins, for generators of graphs."""
     made = create(spec, params)
     if spec.stored:
         return StoredExplainer(cast(StoredMaps, made))

@@ -55,6 +55,7 @@ class Method:
 
     @classmethod
     def of(cls, spec: SaliencySpec, params: Params, rules: Sequence[GradientRuleSpec] = ()) -> Method:
+        """rules: gradient rules of plugins."""
         with blame(spec):
             return cls(spec, params, generator_of(spec, params, rules))
 

@@ -6,20 +6,15 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from harness.errors import PluginError
-from harness.host import Host, call
+from harness.host import call
 from harness.specs import GradientRuleSpec
 
 if TYPE_CHECKING:
     from harness.onnx.gradient import Context, Rule, Rules
 
 
-def gradient_rules(host: Host) -> Rules:
-    """The standard rules with those of plugins over them, see `rules_of`."""
-    return rules_of(host.specs(GradientRuleSpec))
-
-
-def rules_of(specs: Iterable[GradientRuleSpec]) -> Rules:
-    """The standard rules with the declared ones over them; a plugin's module is imported when its rule is needed.
+def gradient_rules(specs: Iterable[GradientRuleSpec]) -> Rules:
+    """The standard rules with those of plugins over them; a plugin's module is imported when its rule is needed.
 
     Raises PluginError when two plugins declare a rule for one operator.
     """

@@ -102,7 +102,8 @@ def _of_saliency(entry: SaliencyEntry) -> dict[str, Any]:
     with blame(entry.spec):
         fingerprint = getattr(create(entry.spec, entry.params), "fingerprint", None)
         facts["files"] = fingerprint() if fingerprint else ""
-    facts["rules"] = [_of_plugin(spec, None) for spec in entry.rules]
+    if entry.rules:
+        facts["rules"] = [{**_of_plugin(rule, None), "domain": rule.domain} for rule in entry.rules]
     return facts
 
 

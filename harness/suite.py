@@ -306,7 +306,7 @@ class ModelEntry(Entry[ModelSpec]):
 
 @dataclass(frozen=True)
 class SaliencyEntry(Entry[SaliencySpec]):
-    """A saliency generator of the suite. rules: the gradient rules that plugins declare, where it works in a graph."""
+    """A saliency generator of the suite. rules: gradient rules of plugins, for generators inside of graphs."""
 
     layer: str | None = None
     rules: tuple[GradientRuleSpec, ...] = ()

@@ -31,7 +31,7 @@ SALIENCY = "saliency"
 class ExplainerDraft:
     """A copy of a model, with one output `scores` (N, K), to which an explanation is appended.
 
-    rules: of the gradients of operators, by default those of harness.onnx.gradient.
+    rules: how gradients pass operators, by default those of harness.onnx.gradient alone.
     graph: appends nodes; image: name of the image input; layer: the resolved target layer, None unless asked for.
     Raises ModelFileError when the layer is none of the graph or is no (N, C, h, w), or the image input has no four
     dimensions.
@@ -39,8 +39,7 @@ class ExplainerDraft:
 
     def __init__(self, model: onnx.ModelProto, card: ModelCard, rules: Rules | None = None, *,
                  needs_layer: bool = False) -> None:
-        self.card = card
-        self._rules = rules or standard_rules()
+        self.card, self._rules = card, rules or standard_rules()
         wanted = (card.cam_layer or last_spatial_activation(model, SCORES)) if needs_layer else None
         self.graph = Graph(prepare(model, keep=[wanted] if wanted else []), prefix=SALIENCY)
         self.image = self.graph.inputs[0]

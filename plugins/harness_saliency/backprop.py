@@ -19,7 +19,7 @@ class Backprop(NoFeeds):
     def __init__(self, params: ImageGradientParams) -> None:
         self.params = params
 
-    def build(self, graph: onnx.ModelProto, card: ModelCard, rules: Rules | None = None) -> onnx.ModelProto:
+    def build(self, graph: onnx.ModelProto, card: ModelCard, rules: Rules) -> onnx.ModelProto:
         draft = ExplainerDraft(graph, card, rules)
         return draft.finish(image_map(draft, self.attribution(draft), self.params.channels, self.params.sign))
 
@@ -53,7 +53,7 @@ class GuidedGradCam(Backprop):
     modifier = "guided"
     params: GuidedGradCamParams
 
-    def build(self, graph: onnx.ModelProto, card: ModelCard, rules: Rules | None = None) -> onnx.ModelProto:
+    def build(self, graph: onnx.ModelProto, card: ModelCard, rules: Rules) -> onnx.ModelProto:
         draft = ExplainerDraft(graph, card, rules, needs_layer=True)
         return draft.finish(image_map(draft, self.attribution(draft), self.params.channels, self.params.sign))
 

@@ -21,7 +21,7 @@ class Cam(NoFeeds):
     def __init__(self, params: ActivationMapParams) -> None:
         self.params = params
 
-    def build(self, graph: onnx.ModelProto, card: ModelCard, rules: Rules | None = None) -> onnx.ModelProto:
+    def build(self, graph: onnx.ModelProto, card: ModelCard, rules: Rules) -> onnx.ModelProto:
         draft = ExplainerDraft(graph, card, rules)
         head = pooled_head(draft.graph, draft.scores)
         layer_map = signed(draft.graph, head.weighted_sum(draft.graph, draft.class_index), self.params.sign)

@@ -21,7 +21,7 @@ class EigenCam(NoFeeds):
     def __init__(self, params: EigenCamParams) -> None:
         self.params = params
 
-    def build(self, graph: onnx.ModelProto, card: ModelCard, rules: Rules | None = None) -> onnx.ModelProto:
+    def build(self, graph: onnx.ModelProto, card: ModelCard, rules: Rules) -> onnx.ModelProto:
         draft = ExplainerDraft(graph, card, rules, needs_layer=True)
         nodes, layer = draft.graph, draft.layer
         rows = nodes.add("Reshape", layer, nodes.constant(np.array([0, 0, -1], np.int64)))  # (N, C, h w)

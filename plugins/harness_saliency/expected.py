@@ -51,7 +51,7 @@ class ExpectedGradients:
         self.params = params
         self.baselines: Baselines = Background(read_images(params.background)) if params.background else Uniform()
 
-    def build(self, graph: onnx.ModelProto, card: ModelCard, rules: Rules | None = None) -> onnx.ModelProto:
+    def build(self, graph: onnx.ModelProto, card: ModelCard, rules: Rules) -> onnx.ModelProto:
         loop = PointLoop(graph, card, rules)
         nodes, samples = loop.graph, self.params.samples
         alphas = nodes.add_input("alpha", nodes.dtype(loop.image), (loop.draft.batch, samples))

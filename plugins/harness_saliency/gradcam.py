@@ -27,7 +27,7 @@ class GradientCam(NoFeeds, ABC):
     def weighted(self, graph: Graph, layer: str, gradient: str) -> str:
         """A and G -> a tensor (N, C, h, w)."""
 
-    def build(self, graph: onnx.ModelProto, card: ModelCard, rules: Rules | None = None) -> onnx.ModelProto:
+    def build(self, graph: onnx.ModelProto, card: ModelCard, rules: Rules) -> onnx.ModelProto:
         draft = ExplainerDraft(graph, card, rules, needs_layer=True)
         return draft.finish(upsampled(draft, self.layer_map(draft), self.params.upsampling))
 

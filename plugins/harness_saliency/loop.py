@@ -21,7 +21,7 @@ Step = Callable[[str, Sequence[str]], Sequence[str]]
 class PointLoop:
     """An explainer under construction whose model is run in the body of a loop."""
 
-    def __init__(self, model: onnx.ModelProto, card: ModelCard, rules: Rules | None = None) -> None:
+    def __init__(self, model: onnx.ModelProto, card: ModelCard, rules: Rules) -> None:
         self.draft = ExplainerDraft(model, card, rules)
         (self._gradient,) = self.draft.gradients([self.image])
         self._results: tuple[str, ...] = ()

@@ -28,7 +28,7 @@ class IntegratedGradients(NoFeeds):
     def __init__(self, params: IntegratedGradientsParams) -> None:
         self.params = params
 
-    def build(self, graph: onnx.ModelProto, card: ModelCard, rules: Rules | None = None) -> onnx.ModelProto:
+    def build(self, graph: onnx.ModelProto, card: ModelCard, rules: Rules) -> onnx.ModelProto:
         loop = PointLoop(graph, card, rules)
         nodes, dtype = loop.graph, loop.graph.dtype(loop.image)
         places, weights = (nodes.constant(values, dtype) for values in quadrature(self.params.rule, self.params.steps))
@@ -54,7 +54,7 @@ class SmoothGrad:
     def __init__(self, params: SmoothGradParams) -> None:
         self.params = params
 
-    def build(self, graph: onnx.ModelProto, card: ModelCard, rules: Rules | None = None) -> onnx.ModelProto:
+    def build(self, graph: onnx.ModelProto, card: ModelCard, rules: Rules) -> onnx.ModelProto:
         loop = PointLoop(graph, card, rules)
         nodes = loop.graph
         noise = add_drawn_input(loop.draft, self.params.samples)
