@@ -9,6 +9,7 @@ from onnx import helper, inliner, numpy_helper, version_converter
 
 from harness.onnx.gradient.errors import GradientError, label
 from harness.onnx.simplify import simplify
+from harness.onnx.weightless import weightless, with_weights
 
 OPSET = 18
 """Oldest version of the standard operators that rules know: reductions take their axes as an input."""
@@ -29,14 +30,12 @@ def prepare(model: onnx.ModelProto, *, keep: Sequence[str] = (), fold_batch_norm
 
 
 def upgraded(model: onnx.ModelProto) -> onnx.ModelProto:
-    """A copy at opset 18 or newer of the standard domain."""
+    """The model, or a copy at opset 18 of the standard domain if it is older."""
     version = next((each.version for each in model.opset_import if each.domain in ("", "ai.onnx")), OPSET)
     if version >= OPSET:
-        copy = onnx.ModelProto()
-        copy.CopyFrom(model)
-        return copy
+        return model
     try:
-        converted = version_converter.convert_version(model, OPSET)
+        converted = with_weights(version_converter.convert_version(weightless(model), OPSET), model)
     except Exception as error:
         raise GradientError(f"the graph is at opset {version}, and onnx can not convert it to {OPSET}, which the "
                             f"gradient rules need ({error}); export it at opset {OPSET} or newer") from error
