@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -17,6 +18,8 @@ from harness.onnx.weightless import weightless
 Dim = int | str | None
 """A dimension: its size, the name of a symbolic one (equal names are equal sizes), None when nothing is known."""
 Shape = tuple[Dim, ...]
+_MOST_VALUES = 1024
+"""Larger constants do not decide about shapes."""
 
 
 class Graph:
