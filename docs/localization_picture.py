@@ -1,7 +1,4 @@
-"""Draws localization.png: what the localization metrics make of one generated map. Run it after a change.
-
-    python docs/pictures/localization.py
-"""
+"""Draws the picture of localization-metrics.md from a generated map: python docs/localization_picture.py."""
 
 from __future__ import annotations
 
@@ -20,6 +17,7 @@ from harness_saliency_metrics.overlap import box_overlap
 from harness_saliency_metrics.regions import raster
 from harness_saliency_metrics.threshold_tree import Ranking, ThresholdTree
 
+IMAGES = Path(__file__).parent / "images"
 SIDE, SCALE, GAP, TOP, BELOW = 64, 4, 24, 34, 46
 WHITE, INK, GRAY, ORANGE, BLUE = (255, 255, 255), (40, 40, 40), (150, 150, 150), (235, 120, 20), (30, 110, 200)
 HEAT = np.array([(10, 10, 40), (90, 20, 110), (190, 50, 90), (245, 130, 40), (250, 240, 150)], np.float64)
@@ -130,8 +128,9 @@ def _mask_iou(tree: ThresholdTree, mask: NDArray[np.bool_]) -> NDArray[np.float6
     return np.asarray(tree.inside / (tree.size + mask.sum() - tree.inside), np.float64)
 
 
-def main() -> None:
-    draw().quantize(64).save(Path(__file__).with_suffix(".png"), optimize=True)
+def main(folder: Path = IMAGES) -> None:
+    """Write the picture."""
+    draw().quantize(64).save(folder / "localization.png", optimize=True)
 
 
 if __name__ == "__main__":
