@@ -213,4 +213,4 @@ def test_what_is_missing_is_said(batch, metric):
 def test_every_localization_metric_is_declared():
     declared = {spec.name for spec in Host.discover().specs(MetricSpec)}
     assert set(NAMES) <= declared
-    assert len(NAMES) == 13
+    assert len(NAMES) == 14
