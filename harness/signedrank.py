@@ -50,9 +50,17 @@ def shift(differences: Sequence[float] | Floats) -> Shift:
     return Shift(float(np.median(walsh)), interval, p)
 
 
-def ratio_shift(ours: Sequence[float], theirs: Sequence[float]) -> Shift:
-    """As shift, of the logarithms of ours / theirs; estimate and interval are ratios again. Values are positive."""
-    found = shift(np.log(np.asarray(ours, np.float64)) - np.log(np.asarray(theirs, np.float64)))
+def ratio_shift(ours: Sequence[float], theirs: Sequence[float], *, margin: float = 0.0) -> Shift:
+    """As shift, of the logarithms of ours / theirs; estimate and interval are ratios again. Values are positive.
+
+    margin: p is that of no ratio beyond 1 + margin, or below its reciprocal, on the side of the estimate; 1 within.
+    """
+    logs = np.log(np.asarray(ours, np.float64)) - np.log(np.asarray(theirs, np.float64))
+    found = shift(logs)
+    if margin:
+        beyond = abs(found.estimate) - np.log1p(margin)
+        p = shift(np.sign(found.estimate) * logs - np.log1p(margin)).p if beyond > 0 else 1.0
+        found = Shift(found.estimate, found.interval, p)
     low_high = found.interval
     interval = None if low_high is None else (float(np.exp(low_high[0])), float(np.exp(low_high[1])))
     return Shift(float(np.exp(found.estimate)), interval, found.p)

@@ -24,6 +24,9 @@ from harness.timing import Outcome, measure_cells
 
 ADVISORY = "measured at different times: advisory; --rerun measures both again, side by side"
 _REPLICATES = 2000
+_MOST_ROUNDS, _TURN_S, _BUDGET_S = 100, 0.02, 8.0
+_BESIDE_S = 0.005
+"""Settling and the spin around each turn."""
 
 STATISTICS: Mapping[str, Callable[[Timing], float]] = {
     "p50_ms": lambda turn: float(np.median(turn.nanoseconds)) * MS,
@@ -35,6 +38,10 @@ STATISTICS: Mapping[str, Callable[[Timing], float]] = {
     "throughput": lambda turn: len(turn.nanoseconds) * SECOND / turn.elapsed_ns,
 }
 """Of one round, by latency field; `throughput` in queries per second, which cancels in a ratio."""
+MARGIN = 0.01
+"""Two sessions of one file differ by up to so much, depending on where their memory happens to lie."""
+_TYPICAL = {"p50_ms": 1, "mean_ms": 1, "throughput": -1}
+"""Fields that follow the time of a typical query, and whether as its inverse."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +59,23 @@ class SideBySide:
                 return f"run {name}'s export: {error.message if error else outcome.failure.reason}"
         return None
 
+    @property
+    def disturbed(self) -> bool:
+        """Whether something else was at work on the machine."""
+        return any(outcome.latency is not None and outcome.latency.noisy for outcome in (self.old, self.new))
+
     def shift(self, name: str) -> Shift:
-        """The ratio new / old of a latency field over the rounds."""
+        """The ratio new / old of a latency field over the rounds; p is that of no ratio beyond MARGIN.
+
+        On a disturbed machine the fastest query of each round stands for a typical one: where the process has to wait
+        for its core, medians of short turns say more about the others than about the model.
+        """
         statistic = STATISTICS[name]
-        return ratio_shift([statistic(turn) for turn in self.new.turns], [statistic(turn) for turn in self.old.turns])
+        if self.disturbed and name in _TYPICAL:
+            def statistic(turn: Timing) -> float:
+                return float(turn.nanoseconds.min()) ** _TYPICAL[name]
+        return ratio_shift([statistic(turn) for turn in self.new.turns], [statistic(turn) for turn in self.old.turns],
+                           margin=MARGIN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +108,28 @@ def measure_again(a: Run, b: Run, keys: Sequence[str], progress: Progress) -> di
 
     Raises UsageError when the export that a run measured is not there any more.
     """
-    pairs = {key: (_cell(a, key, "A"), _cell(b, key, "B")) for key in keys}
+    pairs = {key: tuple(_thorough(_cell(run, key, name), a.cells[key], b.cells[key])
+                        for run, name in ((a, "A"), (b, "B"))) for key in keys}
     cells = [cell for pair in pairs.values() for cell in pair]
     outcomes = {outcome.cell.key: outcome for outcome in measure_cells(cells, progress, isolated=True)}
     return {key: SideBySide(outcomes[old.key], outcomes[new.key]) for key, (old, new) in pairs.items()}
+
+
+def _thorough(cell: Cell, *measured: CellResult) -> Cell:
+    """The cell with many short turns: two at a time can afford more rounds than a bench of many, and noise needs them.
+
+    As many turns of 20 ms, or of two queries, as two cells can have within some 8 seconds, 100 at most; never fewer
+    than the suite asks for. Scenarios that have no such parameters stay as they are.
+    """
+    setting = cell.latency
+    if setting is None or not {"rounds", "min_duration_s"} <= set(type(setting.params).model_fields):
+        return cell
+    slowest = max((each.latency.p50_ms or 0.0 for each in measured if each.latency is not None), default=0.0) / 1e3
+    turn = max(_TURN_S, 2 * slowest)
+    own = setting.params.model_dump()
+    rounds = max(own["rounds"], min(_MOST_ROUNDS, int(_BUDGET_S / 2 / (turn + slowest + _BESIDE_S))))
+    longer = {"rounds": rounds, "min_duration_s": max(own["min_duration_s"], rounds * _TURN_S)}
+    return replace(cell, latency=replace(setting, params=setting.params.model_copy(update=longer)))
 
 
 def rerun_row(key: str, again: SideBySide) -> ComparisonRow:
@@ -103,7 +141,7 @@ def rerun_row(key: str, again: SideBySide) -> ComparisonRow:
         cell=key, metric="p50_ms", a=again.old.latency.p50_ms, b=again.new.latency.p50_ms, unit="ms",
         change=found.estimate - 1, ci=_less_one(found.interval), loss=found.estimate - 1, p=found.p,
         minimum_detectable=_detectable(found.interval), n=len(again.old.turns), test="signed-rank",
-        note="the machine was disturbed" if again.old.latency.noisy or again.new.latency.noisy else "")
+        note="the machine was disturbed: the fastest query of each round decides" if again.disturbed else "")
 
 
 def advisory_row(key: str, a: CellResult, b: CellResult) -> ComparisonRow:

@@ -26,7 +26,8 @@ def test_frequency(tmp_path):
     assert set(cpu_frequency(tmp_path).values()) == {None}
     folder = tmp_path / "devices/system/cpu"
     (folder / "cpu0/cpufreq").mkdir(parents=True)
-    for name, value in {"scaling_governor": "powersave", "scaling_driver": "acpi", "scaling_max_freq": "3400000"}.items():
+    facts = {"scaling_governor": "powersave", "scaling_driver": "acpi", "scaling_max_freq": "3400000"}
+    for name, value in facts.items():
         (folder / "cpu0/cpufreq" / name).write_text(value + "\n")
     (folder / "intel_pstate").mkdir()
     (folder / "intel_pstate/no_turbo").write_text("1\n")

@@ -78,3 +78,15 @@ def test_ratios_of_latencies():
         assert with_ratio(ours, other).ratio == ours.p50_ms / other.p50_ms
         assert with_ratio(ours, other).ratio_ci is None
     assert with_ratio(ours, latency([], p50_ms=None)).ratio is None
+
+
+def test_a_margin_is_no_difference():
+    rng = np.random.default_rng(6)
+    base = np.ones(60)
+    for ratio, margin, differs in ((1.005, 0.01, False), (1.05, 0.01, True), (0.95, 0.01, True), (1.05, 0.06, False)):
+        noisy = ratio * np.exp(rng.normal(0, 0.004, 60))
+        assert (ratio_shift(noisy, base, margin=margin).p < 0.05) is differs
+        assert ratio_shift(noisy, base).p < 0.05
+    alarms = sum(ratio_shift(1.01 * np.exp(rng.normal(0, 0.02, 20)), np.ones(20), margin=0.01).p < 0.05
+                 for _ in range(1000))
+    assert alarms <= 50  # at the edge of the margin one side of the test remains

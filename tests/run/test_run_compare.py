@@ -132,7 +132,7 @@ def test_measured_again_side_by_side(runs):
     a, b = runs()
     row = by_metric(compare(a, b, rerun=True), LATENCY)["p50_ms"]
     assert row.test == "signed-rank"
-    assert row.n == 15
+    assert row.n == 100
     assert 0 <= row.p <= row.p_adjusted <= 1
     assert row.ci[0] <= row.change <= row.ci[1]
     assert row.minimum_detectable > 0
