@@ -30,6 +30,8 @@ from harness.contracts import (
     Scenario,
     Subject,
     Summary,
+    TellsPrecision,
+    TellsSettings,
     TensorInfo,
     Timing,
     Unreadable,
@@ -91,6 +93,7 @@ if TYPE_CHECKING:
     from harness.onnx.interface import checked_feeds
     from harness.onnx.layers import last_spatial_activation
     from harness.onnx.models import read_labels
+    from harness.onnx.preoptimized import preoptimized
     from harness.onnx.providers import provider_problem, provider_versions
     from harness.onnx.scores import with_output
     from harness.onnx.session import open_session
@@ -117,6 +120,7 @@ _LAZY = {
     "last_spatial_activation": "harness.onnx.layers",
     "open_session": "harness.onnx.session",
     "poisson_arrivals": "harness.measure",
+    "preoptimized": "harness.onnx.preoptimized",
     "provider_problem": "harness.onnx.providers",
     "provider_versions": "harness.onnx.providers",
     "read_labels": "harness.onnx.models",
@@ -205,6 +209,8 @@ __all__ = [
     "Target",
     "Task",
     "TaskMismatch",
+    "TellsPrecision",
+    "TellsSettings",
     "TensorInfo",
     "TileSpec",
     "Timing",
@@ -230,6 +236,7 @@ __all__ = [
     "open_loop",
     "open_session",
     "poisson_arrivals",
+    "preoptimized",
     "provider_problem",
     "provider_versions",
     "read_labels",
