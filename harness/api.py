@@ -31,6 +31,8 @@ from harness.contracts import (
     StoredMaps,
     Subject,
     Summary,
+    TellsPrecision,
+    TellsSettings,
     TensorInfo,
     Timing,
     Unreadable,
@@ -98,6 +100,8 @@ if TYPE_CHECKING:
     from harness.onnx.interface import checked_feeds
     from harness.onnx.layers import last_spatial_activation
     from harness.onnx.models import load_card, read_labels
+    from harness.onnx.models import read_labels
+    from harness.onnx.preoptimized import preoptimized
     from harness.onnx.providers import provider_problem, provider_versions
     from harness.onnx.saliency_fed import feed_saliency
     from harness.onnx.scores import scores_graph, with_output
@@ -145,6 +149,7 @@ _LAZY = {
     "package_sources": "harness.identity",
     "poisson_arrivals": "harness.measure",
     "prepare": "harness.geometry",
+    "preoptimized": "harness.onnx.preoptimized",
     "provider_problem": "harness.onnx.providers",
     "provider_versions": "harness.onnx.providers",
     "read_labels": "harness.onnx.models",
@@ -247,6 +252,8 @@ __all__ = [
     "Target",
     "Task",
     "TaskMismatch",
+    "TellsPrecision",
+    "TellsSettings",
     "TensorInfo",
     "TileSpec",
     "Timing",
@@ -284,6 +291,7 @@ __all__ = [
     "package_sources",
     "poisson_arrivals",
     "prepare",
+    "preoptimized",
     "provider_problem",
     "provider_versions",
     "read_labels",

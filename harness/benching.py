@@ -63,7 +63,9 @@ def bench(host: Host, request: BenchRequest, progress: Progress) -> Measured:
     """Measure in turns. Raises UsageError or ModelFileError before anything is measured."""
     notes: list[str] = []
     with _entries(host, request, notes) as entries:
-        cells = [cell for entry in entries for cell in _cells(entry, request)]
+        cells = [cell for entry in entries for cell in _cells(entry, request, notes)]
+        if not cells:
+            raise UsageError(f"nothing to measure: {'; '.join(notes)}")
         outcomes = measure_cells(cells, progress)
         results = [_result(outcome) for outcome in outcomes]
     found = Results(suite={"suite": {"name": "bench"}}, environment=environment.describe(), plugins=[],
@@ -114,14 +116,15 @@ def _name(path: Path) -> str:
     return path.parent.name if (path.parent / RECORD).is_file() else path.stem
 
 
-def _cells(entry: ModelEntry, request: BenchRequest) -> Iterator[Cell]:
+def _cells(entry: ModelEntry, request: BenchRequest, notes: list[str]) -> Iterator[Cell]:
+    """What the backends can run; notes: is told what they can not."""
     params = entry.params
     if not isinstance(params, FileParams):
         raise TypeError(f"{entry.id} has other params")
     for precision, backend in product(params.files, request.backends):
         if precision not in backend.spec.precisions:
-            raise UsageError(f'backend "{backend.id}" does not run {precision} (it runs '
-                             f"{one_of(backend.spec.precisions)})")
+            notes.append(f'backend "{backend.id}" does not run {precision} (it runs {one_of(backend.spec.precisions)})')
+            continue
         for batch, threads in product(request.batches or (None,), request.threads):
             feeds, size = request.shapes.feeds(params.files[precision], batch)
             setting = LatencySetting(request.scenario, request.scenario_params, size, threads, feeds)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -28,10 +29,11 @@ def digest(value: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:20]
 
 
-def locate_model(entry: ModelEntry, precision: str) -> ModelFile:
+def locate_model(entry: ModelEntry, precision: str, tell: Callable[[str], None] | None = None) -> ModelFile:
     """The ONNX file of a suite's model; one of another precision is made from the float32 file where there is none.
 
-    Raises ModelFileError when there is no file and none can be made.
+    tell: is told when one is made, which may take a minute. Raises ModelFileError when there is no file and none can be
+    made.
     """
     try:
         return _located(entry, precision)
@@ -41,7 +43,7 @@ def locate_model(entry: ModelEntry, precision: str) -> ModelFile:
         source = _located(entry, "fp32")
     from harness import variants
 
-    return variants.cached(entry.id, source, precision, entry.calibration)
+    return variants.cached(entry.id, source, precision, entry.calibration, tell)
 
 
 def _located(entry: ModelEntry, precision: str) -> ModelFile:

@@ -14,6 +14,7 @@ from harness.errors import EXIT_PLUGIN, EXIT_USAGE, PluginError, SuiteError, did
 from harness.host import Host
 from harness.locate import Locations
 from harness.params import BASE, Params
+from harness.plan import kept_cells
 from harness.source import KeyPath, Source
 from harness.specs import (
     BackendSpec,
@@ -356,12 +357,12 @@ class _Reader:
             for metric in bench.metrics:
                 if problem := _metric_problem(metric, task, bench):
                     self.source.problem((*bench.where, "metrics", table.metrics.index(metric.id)), problem)
-        for precision in bench.precisions:
-            for backend in bench.backends:
-                if precision not in backend.spec.precisions:
-                    self.source.problem((*bench.where, "backends", table.backends.index(backend.id)),
-                                        f'"{backend.id}" does not run {precision} '
-                                        f"(it runs {one_of(backend.spec.precisions)})")
+        for precision, backend in dict.fromkeys((cell.precision, cell.backend) for cell in kept_cells(bench)):
+            if precision not in backend.spec.precisions:
+                self.source.problem((*bench.where, "backends", table.backends.index(backend.id)),
+                                    f'"{backend.id}" does not run {precision} (it runs '
+                                    f"{one_of(backend.spec.precisions)}); leave it out of another table, or exclude "
+                                    f'"*/{precision}/{backend.id}*"')
 
     # --- helpers -----------------------------------------------------------------------------------------------------
 

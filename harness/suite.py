@@ -67,7 +67,7 @@ class SuiteTable(Params):
     plugins: tuple[Pin, ...] = ()
     """Plugin distributions that must be installed, e.g. "acme-metrics>=1.2"."""
     reference: str | None = None
-    """Key of the latency cell that ratios are relative to."""
+    """Key of the latency cell that ratios are relative to; with wildcards, one cell of each model for its own."""
     baseline: SuitePath | None = None
     """An earlier run (folder or results.json) for `max_regression`."""
 

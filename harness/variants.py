@@ -45,7 +45,8 @@ class Variant:
     facts: PrecisionFacts
 
 
-def cached(name: str, file: ModelFile, precision: str, calibration: Calibration | None) -> ModelFile:
+def cached(name: str, file: ModelFile, precision: str, calibration: Calibration | None,
+           tell: Tell | None = None) -> ModelFile:
     """The variant of a float32 file, made now if the cache has none. name: the suite's name of the model.
 
     Raises ModelFileError when the precision can not be made, or int8 has no samples to be calibrated on.
@@ -63,6 +64,8 @@ def cached(name: str, file: ModelFile, precision: str, calibration: Calibration 
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / ".lock"):
         if not path.is_file():
+            if tell is not None:
+                tell(f"making the {precision} file of {name}")
             write_bytes(path, make(file, precision, calibration).model.SerializeToString())
     return ModelFile(path, file.card)
 

@@ -66,7 +66,7 @@ def command(model: Path, others: tuple[Path, ...], format_: str, no_plugins: tup
     request = _request(host, (model, *others), **options)
     with BenchProgress() as progress:
         measured = bench(host, request, progress)
-    for note in measured.notes:
+    for note in dict.fromkeys(measured.notes):
         click.echo(f"note: {note}", err=True)
     if show is None:
         print_latencies(measured.results.cells)

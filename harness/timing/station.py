@@ -106,7 +106,8 @@ class Station:
         query, session = self._query(cell, file, setting)
         subject = Subject(query, partial(_opened, cell), setting.batch, stable_seed(cell.seed, cell.key))
         self._cells[cell.key] = scenario, cell, subject
-        return Opening(session.runs_on, rounds, file, executed(session), chosen(session), self._gflop(cell), self._peak(cell))
+        return Opening(session.runs_on, rounds, file, executed(session), chosen(session), self._gflop(cell),
+                       self._peak(cell))
 
     def _query(self, cell: Cell, file: ModelFile,
                setting: LatencySetting) -> tuple[Callable[[], None], InferenceSession]:

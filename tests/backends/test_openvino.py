@@ -57,8 +57,8 @@ def test_a_bound_call_gives_what_a_run_gives(static):
     session, image = opened("cam-cnn", static_shapes=static), golden("cam-cnn")[:1]
     query = session.bind({"image": image})
     query()
-    np.testing.assert_allclose(session.run({"image": image})["logits"], opened("cam-cnn").run({"image": image})["logits"],
-                               rtol=1e-5)
+    found, expected = (each.run({"image": image})["logits"] for each in (session, opened("cam-cnn")))
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
     query()
     session.close()
 
