@@ -79,7 +79,7 @@ if TYPE_CHECKING:
     from harness.masks import unpack_mask
     from harness.measure import closed_loop
     from harness.onnx.explainer import ExplainerDraft
-    from harness.onnx.gradient import Graph, Modifier
+    from harness.onnx.gradient import Graph, Modifier, Rules
     from harness.onnx.layers import last_spatial_activation
     from harness.onnx.models import read_labels
     from harness.onnx.providers import provider_problem, provider_versions
@@ -87,7 +87,9 @@ if TYPE_CHECKING:
     from harness.onnx.session import open_session
     from harness.onnx.split import graph_tail
     from harness.opened import automatic_batch
+    from harness.photographs import as_rgb, open_picture, read_photograph, upright
     from harness.resample import map_to_input, resize_maps, scaled_map, scaling_weights
+    from harness.stats import stable_seed
     from harness.suppression import decode_ssd
     from harness.table import Ragged, Table
 
@@ -97,7 +99,9 @@ _LAZY = {
     "Graph": "harness.onnx.gradient",
     "Modifier": "harness.onnx.gradient",
     "Ragged": "harness.table",
+    "Rules": "harness.onnx.gradient",
     "Table": "harness.table",
+    "as_rgb": "harness.photographs",
     "automatic_batch": "harness.opened",
     "closed_loop": "harness.measure",
     "decode_ssd": "harness.suppression",
@@ -105,15 +109,19 @@ _LAZY = {
     "last_spatial_activation": "harness.onnx.layers",
     "map_to_input": "harness.resample",
     "normalize": "harness.geometry",
+    "open_picture": "harness.photographs",
     "open_session": "harness.onnx.session",
     "prepare": "harness.geometry",
     "provider_problem": "harness.onnx.providers",
     "provider_versions": "harness.onnx.providers",
     "read_labels": "harness.onnx.models",
+    "read_photograph": "harness.photographs",
     "resize_maps": "harness.resample",
     "scaled_map": "harness.resample",
     "scaling_weights": "harness.resample",
+    "stable_seed": "harness.stats",
     "unpack_mask": "harness.masks",
+    "upright": "harness.photographs",
     "with_output": "harness.onnx.scores",
 }
 """Names whose modules need numpy, Pillow or onnxruntime: imported when a plugin first asks for them."""
@@ -180,6 +188,7 @@ __all__ = [
     "Reporter",
     "ReporterSpec",
     "Results",
+    "Rules",
     "RunContext",
     "SaliencyGenerator",
     "SaliencySpec",
@@ -202,6 +211,7 @@ __all__ = [
     "Trainable",
     "Unreadable",
     "UnreadableSample",
+    "as_rgb",
     "automatic_batch",
     "closed_loop",
     "decode_ssd",
@@ -214,14 +224,18 @@ __all__ = [
     "map_to_input",
     "normalize",
     "one_of",
+    "open_picture",
     "open_session",
     "prepare",
     "provider_problem",
     "provider_versions",
     "read_labels",
+    "read_photograph",
     "resize_maps",
     "scaled_map",
     "scaling_weights",
+    "stable_seed",
     "unpack_mask",
+    "upright",
     "with_output",
 ]

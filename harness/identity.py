@@ -77,11 +77,13 @@ def of_predictions(cell: Cell, dataset: Dataset, file: ModelFile) -> dict[str, A
 
 
 def _of_saliency(entry: SaliencyEntry) -> dict[str, Any]:
-    """A generator with its params, and the files of one that only reads maps."""
+    """A generator with its params and the gradient rules of plugins, and the files of one that only reads maps."""
     facts = _of_plugin(entry.spec, entry.params)
     if entry.spec.stored:
         with blame(entry.spec):
             facts["files"] = create(entry.spec, entry.params).fingerprint()
+    if entry.rules:
+        facts["rules"] = [{**_of_plugin(rule, None), "domain": rule.domain} for rule in entry.rules]
     return facts
 
 

@@ -18,12 +18,11 @@ from onnx import TensorProto, helper
 from harness.card import ModelCard
 from harness.errors import ModelFileError
 from harness.onnx.compose import compose, inputs_of
-from harness.onnx.gradient import Graph, Modifier, Rules, append_gradients, modifier_rules, standard_rules
+from harness.onnx.gradient import Graph, Modifier, Rules, append_gradients, modifier_rules, prepare, standard_rules
 from harness.onnx.gradient.cotangents import one_hot
 from harness.onnx.interface import shape_text
 from harness.onnx.layers import last_spatial_activation
 from harness.onnx.scores import SCORES
-from harness.onnx.simplify import simplify
 
 CLASS = "class"
 SALIENCY = "saliency"
@@ -32,15 +31,17 @@ SALIENCY = "saliency"
 class ExplainerDraft:
     """A copy of a model, with one output `scores` (N, K), to which an explanation is appended.
 
+    rules: how gradients pass operators, by default those of harness.onnx.gradient alone.
     graph: appends nodes; image: name of the image input; layer: the resolved target layer, None unless asked for.
     Raises ModelFileError when the layer is none of the graph or is no (N, C, h, w), or the image input has no four
     dimensions.
     """
 
-    def __init__(self, model: onnx.ModelProto, card: ModelCard, *, needs_layer: bool = False) -> None:
-        self.card = card
+    def __init__(self, model: onnx.ModelProto, card: ModelCard, rules: Rules | None = None, *,
+                 needs_layer: bool = False) -> None:
+        self.card, self._rules = card, rules or standard_rules()
         wanted = (card.cam_layer or last_spatial_activation(model, SCORES)) if needs_layer else None
-        self.graph = Graph(simplify(model, keep=[wanted] if wanted else []), prefix=SALIENCY)
+        self.graph = Graph(prepare(model, keep=[wanted] if wanted else []), prefix=SALIENCY)
         self.image = self.graph.inputs[0]
         self._require_maps(self.image, "the image input")
         self._layer = wanted
@@ -89,8 +90,7 @@ class ExplainerDraft:
         modifier: how activations are passed (harness.onnx.gradient.modifiers); rules: over those of the operators.
         Raises GradientError, or UnsupportedOp for an operator without a rule.
         """
-        known = standard_rules()
-        known = modifier_rules(modifier, known).over(known)
+        known = modifier_rules(modifier, self._rules).over(self._rules)
         found = append_gradients(self.graph, {SCORES: self._one_hot}, wrt, rules.over(known) if rules else known)
         return [found[name] for name in wrt]
 
@@ -131,7 +131,7 @@ def of_predicted_class(explainer: onnx.ModelProto, model: onnx.ModelProto) -> on
     index = helper.make_tensor_value_info(CLASS, TensorProto.INT64, [None])
     argmax = helper.make_model(helper.make_graph([winner], CLASS, [scores], [index]),
                                opset_imports=model.opset_import, ir_version=model.ir_version)
-    classifier = compose(simplify(model), argmax, {SCORES: SCORES})
+    classifier = compose(prepare(model), argmax, {SCORES: SCORES})
     image = next(iter(inputs_of(classifier)))
     return compose(classifier, explainer, {CLASS: CLASS, image: image})
 

@@ -51,7 +51,7 @@ class AblationCam:
         return np.maximum(np.tensordot(drops, channels[0].astype(np.float64), 1), 0).astype(np.float32)
 
     def _drops(self, whole: Floats, ablated: Floats, model: ModelHandle, class_: int) -> NDArray[np.float64]:
-        before, after = (scores_as(self.params.score, scores, model.card)[:, class_] for scores in (whole, ablated))
+        before, after = (scores_as(self.params.score, scores, model)[:, class_] for scores in (whole, ablated))
         return np.asarray((before - after) / max(abs(before[0]), np.finfo(np.float64).tiny))
 
 
@@ -90,4 +90,4 @@ def _multiply(model: onnx.ModelProto, tensor: str) -> None:
         node.input[:] = [product if each == tensor else each for each in node.input]
     after = next((index + 1 for index, node in enumerate(graph.node) if tensor in node.output), 0)
     graph.node.insert(after, helper.make_node("Mul", [tensor, _KEEP], [product], name=product))
-    graph.input.append(helper.make_tensor_value_info(_KEEP, TensorProto.FLOAT, None))
+    graph.input.append(helper.make_tensor_value_info(_KEEP, TensorProto.FLOAT, [None] * 4))

@@ -12,7 +12,7 @@ import onnx
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from harness.api import DataError, InputSpec, ModelCard, prepare
+from harness.api import DataError, InputSpec, ModelCard, Rules, prepare
 from harness_saliency.graph_params import ExpectedGradientsParams
 from harness_saliency.loop import PointLoop
 from harness_saliency.maps import image_map
@@ -43,8 +43,8 @@ class ExpectedGradients:
         self.params = params
         self.baselines: Baselines = Background(read_images(params.background)) if params.background else Uniform()
 
-    def build(self, graph: onnx.ModelProto, card: ModelCard) -> onnx.ModelProto:
-        loop = PointLoop(graph, card)
+    def build(self, graph: onnx.ModelProto, card: ModelCard, rules: Rules) -> onnx.ModelProto:
+        loop = PointLoop(graph, card, rules)
         nodes, samples = loop.graph, self.params.samples
         alphas = nodes.add_input("alpha", nodes.dtype(loop.image), (loop.draft.batch, samples))
         spread = nodes.constant(np.array([1, 2, 3], np.int64))
@@ -59,7 +59,7 @@ class ExpectedGradients:
 
         (total,) = loop.run(samples, 1, step)
         mean = nodes.add("Div", total, nodes.constant(samples, nodes.dtype(loop.image)))
-        return loop.draft.finish(image_map(loop.draft, mean, self.params.channels, self.params.sign))
+        return loop.finish(image_map(loop.draft, mean, self.params.channels, self.params.sign))
 
     def feeds(self, inputs: Floats, seeds: Sequence[int]) -> Mapping[str, NDArray[Any]]:
         drawn = [self._drawn(np.random.default_rng(seed), inputs.shape[1:]) for seed in seeds]

@@ -1,7 +1,7 @@
 """The gradient of a score by the image at many points, in a loop inside of the graph.
 
 One point of every sample at a time: memory does not grow with the number of points, and networks that are fixed at one
-batch size can be explained. Weights stay outside of the loop's body, where files can share them.
+batch size can be explained.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from harness.api import ExplainerDraft, Graph, ModelCard
+from harness.api import ExplainerDraft, Graph, ModelCard, Rules
 
 Step = Callable[[str, Sequence[str]], Sequence[str]]
 """step(index, states) -> states after it: names of tensors; index is a scalar int64. It calls `at` once."""
@@ -21,9 +21,10 @@ Step = Callable[[str, Sequence[str]], Sequence[str]]
 class PointLoop:
     """An explainer under construction whose model is run in the body of a loop."""
 
-    def __init__(self, model: onnx.ModelProto, card: ModelCard) -> None:
-        self.draft = ExplainerDraft(model, card)
+    def __init__(self, model: onnx.ModelProto, card: ModelCard, rules: Rules) -> None:
+        self.draft = ExplainerDraft(model, card, rules)
         (self._gradient,) = self.draft.gradients([self.image])
+        self._results: tuple[str, ...] = ()
         self._model = _taken(self.graph)
         self._point = self.graph.unique("point")
         for node in self._model:
@@ -55,7 +56,24 @@ class PointLoop:
         body = self._body(states, step)
         graph.model.graph.node.extend(before)
         trips = graph.constant(steps, np.int64)
-        return graph.add_all("Loop", [trips, None, *[zeros] * states], states, body=body)
+        self._results = graph.add_all("Loop", [trips, None, *[zeros] * states], states, body=body)
+        return self._results
+
+    def finish(self, maps: str) -> onnx.ModelProto:
+        """The explainer, see ExplainerDraft.finish.
+
+        Weights are moved into the loop: onnxruntime 1.28 prepares convolutions for their weights only where both are
+        in one graph, and a step costs 10 % more otherwise (ResNet-18).
+        """
+        model = self.draft.finish(maps)
+        loop = next(node for node in model.graph.node if node.op_type == "Loop" and node.output[0] in self._results)
+        body = next(each.g for each in loop.attribute if each.name == "body")
+        outside = {name for node in model.graph.node for name in node.input}
+        moving = [each for each in model.graph.initializer if each.name not in outside]
+        body.initializer.extend(moving)
+        for each in moving:
+            model.graph.initializer.remove(each)
+        return model
 
     def _body(self, states: int, step: Step) -> onnx.GraphProto:
         graph = self.graph

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.api import InputSpec, ModelCard, ModelHandle, automatic_batch
+from harness.api import InputSpec, ModelHandle, automatic_batch
 from harness_saliency.host_params import Baseline, PassParams, Score
 
 Floats = NDArray[np.float32]
@@ -18,22 +18,12 @@ _BLUR = 1 / 16
 
 def class_scores(model: ModelHandle, inputs: Floats, class_: int, score: Score) -> NDArray[np.float64]:
     """(N, ...) inputs -> (N,) scores of one class, as `scores_as` takes them."""
-    return scores_as(score, model.predict(inputs), model.card)[:, class_]
+    return scores_as(score, model.predict(inputs), model)[:, class_]
 
 
-def scores_as(score: Score, scores: NDArray[Any], card: ModelCard) -> NDArray[np.float64]:
-    """(N, K) scores of a model -> (N, K).
-
-    score: "logit" takes them as they are; "probability" is the softmax over a classifier's logits, the sigmoid of a
-    single one. Scores of other tasks (harness.onnx.scores) stay as they are: their classes do not exclude each other.
-    """
-    scores = scores.astype(np.float64)
-    if score == "logit" or card.task != "classification":
-        return scores
-    if scores.shape[1] == 1:
-        scores = np.concatenate([scores, np.zeros_like(scores)], axis=1)
-    odds = np.exp(scores - scores.max(axis=1, keepdims=True))
-    return np.asarray(odds / odds.sum(axis=1, keepdims=True))
+def scores_as(score: Score, scores: NDArray[Any], model: ModelHandle) -> NDArray[np.float64]:
+    """(N, K) scores of a model, as they are, or as probabilities where the model is a classifier."""
+    return scores.astype(np.float64) if score == "logit" else model.probabilities(scores)
 
 
 def pieces(count: int, model: ModelHandle, params: PassParams) -> Iterator[slice]:

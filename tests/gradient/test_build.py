@@ -17,6 +17,7 @@ from harness.onnx.gradient import (
     Graph,
     Ones,
     Tensor,
+    UnsupportedOp,
     append_gradients,
     build,
     modifier_rules,
@@ -197,3 +198,21 @@ def test_cases_that_are_not_covered(body, message):
     with pytest.raises(GradientError, match=message) as caught:
         build(model, output="y", wrt=wrt, cotangent=Ones())
     assert "that makes" in str(caught.value)
+
+
+NESTED = """deeper = If (flag) <then_branch = g3 () => (float[2] a) { a = Exp(x) },
+                                else_branch = g4 () => (float[2] b) { b = Neg(one) }>
+            inside = Neg(deeper)"""
+
+
+@pytest.mark.parametrize("inner", ["inside = Exp(x)", NESTED], ids=["body", "nested"])
+def test_a_tensor_that_a_body_captures_is_not_overlooked(inner):
+    """The gradient would be that of the other branch of the sum alone."""
+    model = parser.parse_model(f"""{HEADER} g (float[2] x, bool flag, float[2] one) => (float[2] y) {{
+        picked = If (flag) <then_branch = g1 () => (float[2] inside) {{ {inner} }},
+                            else_branch = g2 () => (float[2] other) {{ other = Neg(one) }}>
+        y = Add(picked, x)
+    }}""")
+    with pytest.raises(UnsupportedOp, match="'If'"):
+        build(model, output="y", wrt="x", cotangent=Ones())
+    assert build(model, output="y", wrt="picked", cotangent=Ones())

@@ -17,6 +17,7 @@ from harness.hookcheck import HOOKS, LIFECYCLE_HOOKS, SPEC_HOOKS
 from harness.host import Host, call
 from harness.onnx.gradient import Fed, build
 from harness.results import CellResult, Results
+from harness.specs import GradientRuleSpec
 from harness.table import Table
 from harness.tasks import ClassificationTarget
 from harness.testing.conformance import (
@@ -156,7 +157,8 @@ def test_gradient_rule_example(plugin):
     check_spec(spec)
     model = parser.parse_model('''<ir_version: 10, opset_import: ["" : 20, "com.acme" : 1]>
         g (float[2] x) => (float[2] y) { y = com.acme.Halve(x) }''')
-    graph = build(model, output="y", wrt="x", cotangent=Fed("dy"), rules=gradient_rules(Host.of(plugin)))
+    rules = gradient_rules(Host.of(plugin).specs(GradientRuleSpec))
+    graph = build(model, output="y", wrt="x", cotangent=Fed("dy"), rules=rules)
     assert [node.op_type for node in graph.graph.node] == ["Halve", "Mul", "Identity"]
 
 

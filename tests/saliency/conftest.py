@@ -53,8 +53,8 @@ def save_linear(folder: Path, layout="NCHW", batch="batch", scale=1.0):
 def cnn_weights(seed=3):
     rng = np.random.default_rng(seed)
     shapes = {"first": (8, 3, 3, 3), "second": (6, 8, 3, 3), "head": (CLASSES, 6), "bias": (CLASSES,)}
-    return {name: (rng.normal(size=shape) / np.sqrt(np.prod(shape[1:])) * (3 if name == "head" else 1)).astype(np.float32)
-            for name, shape in shapes.items()}
+    gain = {name: (3 if name == "head" else 1) / np.sqrt(np.prod(shape[1:])) for name, shape in shapes.items()}
+    return {name: (gain[name] * rng.normal(size=shape)).astype(np.float32) for name, shape in shapes.items()}
 
 
 def save_cnn(folder: Path, batch="batch", *, skip=False):

@@ -205,7 +205,7 @@ def test_rise_of_a_linear_model_has_its_expectation(nets, opened, images, tmp_pa
     assert np.corrcoef(found.ravel(), expected.ravel())[0, 1] > 0.98
 
 
-# --- class activation --------------------------------------------------------------------------------------------------
+# --- class activation ------------------------------------------------------------------------------------------------
 
 
 def bilinear(values, size):
