@@ -17,8 +17,6 @@ from harness.onnx.weightless import weightless
 Dim = int | str | None
 """A dimension: its size, the name of a symbolic one (equal names are equal sizes), None when nothing is known."""
 Shape = tuple[Dim, ...]
-_MOST_VALUES = 1024
-"""Larger constants do not decide about shapes."""
 
 
 class Graph:
