@@ -100,7 +100,6 @@ if TYPE_CHECKING:
     from harness.onnx.interface import checked_feeds
     from harness.onnx.layers import last_spatial_activation
     from harness.onnx.models import load_card, read_labels
-    from harness.onnx.models import read_labels
     from harness.onnx.preoptimized import preoptimized
     from harness.onnx.providers import provider_problem, provider_versions
     from harness.onnx.saliency_fed import feed_saliency
@@ -290,8 +289,8 @@ __all__ = [
     "open_session",
     "package_sources",
     "poisson_arrivals",
-    "prepare",
     "preoptimized",
+    "prepare",
     "provider_problem",
     "provider_versions",
     "read_labels",
