@@ -48,7 +48,8 @@
     const xs = get("pareto-x"), ys = get("pareto-y");
     options(xs, x.map(each => [each.id, each.label]));
     options(ys, y.map(each => [each.id, each.label]));
-    const partners = (axis, cost) => points.filter(p => p.y === axis && cost in p.x).length;
+    // Shown first: the pair that tells most points apart.
+    const partners = (axis, cost) => new Set(points.filter(p => p.y === axis && cost in p.x).map(p => p.x[cost])).size;
     const pairs = y.flatMap(a => x.map(b => [a.id, b.id, partners(a.id, b.id)]));
     const start = pairs.reduce((best, pair) => pair[2] > best[2] ? pair : best, pairs[0] || ["", "", 0]);
     ys.value = start[0];
