@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,12 +12,11 @@ from onnx import TensorProto, helper, numpy_helper
 
 from harness.errors import did_you_mean
 from harness.onnx.gradient.errors import GradientError
+from harness.onnx.weightless import weightless
 
 Dim = int | str | None
 """A dimension: its size, the name of a symbolic one (equal names are equal sizes), None when nothing is known."""
 Shape = tuple[Dim, ...]
-_MOST_VALUES = 1024
-"""Larger constants do not decide about shapes."""
 
 
 class Graph:
@@ -180,7 +178,7 @@ class Graph:
 
 
 def _facts(model: onnx.ModelProto) -> dict[str, tuple[np.dtype[Any] | None, Shape | None]]:
-    graph = onnx.shape_inference.infer_shapes(_without_weights(model), data_prop=True).graph
+    graph = onnx.shape_inference.infer_shapes(weightless(model), data_prop=True).graph
     facts: dict[str, tuple[np.dtype[Any] | None, Shape | None]] = {}
     for value in (*graph.value_info, *graph.input, *graph.output):
         if value.type.HasField("tensor_type"):
@@ -190,20 +188,6 @@ def _facts(model: onnx.ModelProto) -> dict[str, tuple[np.dtype[Any] | None, Shap
     for initializer in model.graph.initializer:
         facts[initializer.name] = (helper.tensor_dtype_to_np_dtype(initializer.data_type), tuple(initializer.dims))
     return facts
-
-
-def _without_weights(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The model with large initializers as inputs: shapes do not depend on their values, and copies take time."""
-    graph = model.graph
-    small = [each for each in graph.initializer if math.prod(each.dims) <= _MOST_VALUES]
-    large = [each for each in graph.initializer if math.prod(each.dims) > _MOST_VALUES]
-    fed = {value.name for value in graph.input}
-    inputs = [helper.make_tensor_value_info(each.name, each.data_type, each.dims) for each in large
-              if each.name not in fed]
-    light = helper.make_graph(graph.node, graph.name, [*graph.input, *inputs], graph.output, small,
-                              value_info=graph.value_info)
-    return helper.make_model(light, opset_imports=model.opset_import, ir_version=model.ir_version,
-                             functions=model.functions)
 
 
 def _shape(proto: onnx.TensorShapeProto) -> Shape:
