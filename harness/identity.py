@@ -19,7 +19,7 @@ from harness.errors import ModelFileError
 from harness.host import blame, call, create
 from harness.plan import Cell
 from harness.specs import Spec
-from harness.suite import BackendEntry, DatasetEntry, MetricEntry, ModelEntry
+from harness.suite import BackendEntry, DatasetEntry, MetricEntry, ModelEntry, SaliencyEntry
 
 
 def digest(value: Any) -> str:
@@ -76,9 +76,18 @@ def of_predictions(cell: Cell, dataset: Dataset, file: ModelFile) -> dict[str, A
     identity = {"dataset": of_dataset(cell.dataset, dataset, cell.seed), "model": of_model(file),
                 "precision": cell.precision, "backend": of_backend(cell.backend)}
     if cell.saliency is not None:
-        identity["saliency"] = {**_of_plugin(cell.saliency.spec, cell.saliency.params), "layer": cell.saliency.layer,
+        identity["saliency"] = {**_of_saliency(cell.saliency), "layer": cell.saliency.layer,
                                 "target": cell.target, "seed": cell.seed}
     return identity
+
+
+def _of_saliency(entry: SaliencyEntry) -> dict[str, Any]:
+    """A generator with its params, and the files of one that only reads maps."""
+    facts = _of_plugin(entry.spec, entry.params)
+    if entry.spec.stored:
+        with blame(entry.spec):
+            facts["files"] = create(entry.spec, entry.params).fingerprint()
+    return facts
 
 
 def of_timing(cell: Cell, file: ModelFile) -> dict[str, Any]:

@@ -375,12 +375,18 @@ def _metric_problem(metric: MetricEntry, task: str, bench: Bench) -> str | None:
     spec = metric.spec
     if task not in spec.tasks:
         return f'"{metric.id}" is for {one_of(spec.tasks)}, the datasets are for {task}'
-    if "saliency" in spec.requires and bench.where[0] != "explain":
+    if "saliency" in metric.requires and bench.where[0] != "explain":
         return f'"{metric.id}" judges saliency maps: it belongs into [[explain]]'
-    needed = spec.requires & {"boxes", "mask"}
+    needed = metric.requires & {"boxes", "mask"}
     for dataset in bench.datasets:
         if needed and not needed & dataset.provides:
             return f'"{metric.id}" needs {one_of(needed)}, dataset "{dataset.id}" has {one_of(dataset.provides)}'
+    for saliency in bench.saliency:
+        cost = metric.maps * (saliency.passes or 0)
+        if cost > metric.budget:
+            return (f'"{metric.id}" makes {metric.maps} further maps for each sample, with "{saliency.id}" about '
+                    f"{cost:,.0f} forward passes, and its budget is {metric.budget:,.0f}: raise the budget, or leave "
+                    "one of them out")
     return None
 
 

@@ -20,6 +20,7 @@ COMMANDS = {
     "run": "Run a suite: accuracy, latency and explanation quality.",
     "validate": "Check a suite file; every mistake is shown with its line.",
     "list": "Show the cells of a suite with estimated forward passes.",
+    "explain": "Show what in a photograph a model looks at.",
     "report": "Make the report of a finished run, or show its results in another format.",
     "train": "Train the models that a suite declares, and export them.",
     "export": "Export a checkpoint to ONNX with decoding in the graph.",
