@@ -98,6 +98,8 @@ if TYPE_CHECKING:
     from harness.onnx.explainer import ExplainerDraft, of_predicted_class
     from harness.onnx.gradient import Graph, Modifier, Rules, standard_rules
     from harness.onnx.interface import checked_feeds
+    from harness.onnx.explainer import ExplainerDraft
+    from harness.onnx.gradient import Graph, Modifier
     from harness.onnx.layers import last_spatial_activation
     from harness.onnx.models import load_card, read_labels
     from harness.onnx.preoptimized import preoptimized
@@ -139,6 +141,10 @@ _LAZY = {
     "map_to_input": "harness.resample",
     "markdown_escape": "harness.markdown",
     "markdown_table": "harness.markdown",
+    "number": "harness.markdown",
+    "open_loop": "harness.measure",
+    "last_spatial_activation": "harness.onnx.layers",
+    "map_to_input": "harness.resample",
     "normalize": "harness.geometry",
     "number": "harness.markdown",
     "of_predicted_class": "harness.onnx.explainer",
