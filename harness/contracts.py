@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -15,9 +15,12 @@ if TYPE_CHECKING:
 
     from harness.card import ModelCard
     from harness.geometry import Fit
+    from harness.onnx.gradient import Rules
     from harness.results import CellResult, Results
     from harness.table import Table
     from harness.tasks import Target
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +90,10 @@ class Samples:
 
     predictions: stored task outputs in native pixels, one row per sample; inputs: (N, ...) float32 as the model saw
     them; fits: how each image was placed there; saliency: (N, H, W) float32 raw maps; classes: (N,) int64 class index
-    each map explains; predict: (N, ...) float32 inputs -> class logits (N, C), counted; explain: further maps by the
-    same generator; model: for metrics that change it; seed: for metrics that draw.
+    each map explains; seeds: what the generator drew each map with; predict: (N, ...) float32 inputs -> class logits
+    (N, C), counted; explain: further maps by the same generator; model: for metrics that change it; seed: for metrics
+    that draw.
+    All metrics of a cell get the same object for a batch, so that they can share work through `once`.
     """
 
     ids: Sequence[str]
@@ -101,9 +106,22 @@ class Samples:
     fits: Sequence[Fit] | None = None
     saliency: NDArray[np.float32] | None = None
     classes: NDArray[np.int64] | None = None
+    seeds: Sequence[int] | None = None
     predict: Callable[[NDArray[np.float32]], NDArray[np.float32]] | None = None
     explain: Explain | None = None
     model: ModelHandle | None = None
+    # Not an argument, so that a copy with other fields does not keep what was made of the old ones.
+    _made: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def once(self, key: str, make: Callable[[], T]) -> T:
+        """What `make` gives, called at the first use of this key; kept until the batch is done.
+
+        key: starts with the name of the plugin's package, e.g. "acme_metrics.components".
+        """
+        if key not in self._made:
+            self._made[key] = make()
+        made: T = self._made[key]
+        return made
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -268,18 +286,33 @@ class SaliencyGenerator(Protocol):
 class GraphGenerator(Protocol):
     """Explains inside of a graph, which then runs wherever onnxruntime runs."""
 
-    def build(self, graph: onnx.ModelProto, card: ModelCard) -> onnx.ModelProto:
+    def build(self, graph: onnx.ModelProto, card: ModelCard, rules: Rules) -> onnx.ModelProto:
         """An explainer of one model.
 
         graph: the image input as the model has it, one output `scores` (N, K) float32 (harness.onnx.scores), opset 18
         or newer; it must not be changed. card: input geometry, and `cam_layer` as the suite overrides it (where it is
-        None, harness.onnx.layers has a rule).
+        None, harness.onnx.layers has a rule). rules: how gradients pass operators, those of plugins among them.
         Returns a model with the same image input, `class` (N,) int64, further inputs that `feeds` gives, and the
         output `saliency` (N, H, W) float32 at the model's input size. Raises ModelFileError.
         """
 
     def feeds(self, inputs: NDArray[np.float32], seeds: Sequence[int]) -> Mapping[str, NDArray[Any]]:
         """Further inputs, e.g. noise, deterministic by seed; each has one row per sample, or is a scalar."""
+
+    # Either kind may have `fingerprint() -> str`, which changes when files that it reads change.
+
+
+class StoredMaps(Protocol):
+    """Maps that were made elsewhere, found by the ids of the samples."""
+
+    def maps(self, ids: Sequence[str], fits: Sequence[Fit]) -> NDArray[np.float32]:
+        """(N, H, W) float32 raw maps at the model's input size; fits: how each photograph was placed there.
+
+        Raises DataError for a sample without a usable map.
+        """
+
+    def fingerprint(self) -> str:
+        """Changes when files that it reads change. Part of the cache key."""
 
 
 class Explain(Protocol):
@@ -307,8 +340,18 @@ class ModelHandle(Protocol):
     def layer(self) -> str:
         """Raises ModelFileError when the card names none and none is found."""
 
+    @property
+    def batch(self) -> int:
+        """How many samples to run at a time: what the backend does well and its memory holds."""
+
     def predict(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
         """(N, ...) float32 inputs -> (N, K) scores; of a classifier, its logits."""
+
+    def probabilities(self, scores: NDArray[Any]) -> NDArray[np.float64]:
+        """(N, K) scores of a classifier -> probabilities; scores of other tasks stay as they are.
+
+        The softmax over the classes; the sigmoid of each where the original graph ends with one, or has a single score.
+        """
 
     def activations(self, inputs: NDArray[np.float32], layer: str | None = None) -> NDArray[np.float32]:
         """(N, ...) float32 inputs -> (N, C, h, w) of a tensor of the graph, by default of `layer`."""
@@ -316,7 +359,8 @@ class ModelHandle(Protocol):
     def run(self, graph: onnx.ModelProto, feeds: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         """All outputs of a graph derived from `graph`, on the same backend, opened once per graph object.
 
-        feeds: one row per sample, or scalars. Where the model has a fixed batch size, it is run in pieces of it.
+        feeds: one row per sample, or scalars. Where the model has a fixed batch size, it is run in pieces of it. A
+        graph that does not take the image (harness.onnx.split) is no forward pass and not counted as one.
         """
 
     def with_weights(self, weights: Mapping[str, NDArray[Any]]) -> AbstractContextManager[ModelHandle]:

@@ -19,8 +19,10 @@ from harness.contracts import InferenceSession, ModelHandle
 from harness.errors import CellError, ModelFileError, did_you_mean
 from harness.onnx.interface import shape_text
 from harness.onnx.layers import last_spatial_activation
+from harness.onnx.providers import CPU
 from harness.onnx.runner import first_nonfinite
 from harness.onnx.scores import SCORES, scores_graph, with_output
+from harness.opened import automatic_batch
 
 Array = NDArray[Any]
 Floats = NDArray[np.float32]
@@ -30,12 +32,13 @@ OpenFile = Callable[[Path], InferenceSession]
 class Handle:
     """A harness.contracts.ModelHandle. Sessions are opened when first used, and closed by `close`.
 
-    open_file: opens an ONNX file on the cell's backend; count: told the samples of every run.
+    open_file: opens an ONNX file on the cell's backend; count: told the samples of every run; final: the operator at
+    the end of the original graph that `graph` leaves out, or "".
     """
 
     def __init__(self, card: ModelCard, path: Path, graph: onnx.ModelProto, open_file: OpenFile,
-                 count: Callable[[int], None]) -> None:
-        self.card, self.path, self.graph = card, path, graph
+                 count: Callable[[int], None], final: str = "") -> None:
+        self.card, self.path, self.graph, self._final = card, path, graph, final
         self._open_file, self._count = open_file, count
         self._stack = ExitStack()
         self._folder: Path | None = None
@@ -47,6 +50,10 @@ class Handle:
     def layer(self) -> str:
         return self.card.cam_layer or last_spatial_activation(self.graph, SCORES)
 
+    @cached_property
+    def batch(self) -> int:
+        return automatic_batch(self.card.input, "cpu" if self._session(self.graph).runs_on == CPU else "accelerator")
+
     def predict(self, inputs: Floats) -> Floats:
         """(N, ...) float32 inputs -> (N, K) scores. Raises CellError for NaN or infinite values."""
         scores = self.run(self.graph, {self._image.name: inputs})[SCORES]
@@ -55,6 +62,16 @@ class Handle:
         if bad is not None:
             raise CellError(f"{self.path}: the scores of sample #{bad[0]} of a batch are NaN or infinite")
         return scores
+
+    def probabilities(self, scores: NDArray[Any]) -> NDArray[np.float64]:
+        """(N, K) scores of a classifier -> probabilities; scores of other tasks stay as they are."""
+        scores = scores.astype(np.float64)
+        if self.card.task != "classification":
+            return scores
+        if self._final == "Sigmoid" or scores.shape[1] == 1:
+            return np.asarray(np.exp(-np.logaddexp(0, -scores)))
+        odds = np.exp(scores - scores.max(axis=1, keepdims=True))
+        return np.asarray(odds / odds.sum(axis=1, keepdims=True))
 
     def activations(self, inputs: Floats, layer: str | None = None) -> Floats:
         """(N, ...) float32 inputs -> (N, C, h, w). Raises ModelFileError when the tensor is none of the graph."""
@@ -67,13 +84,17 @@ class Handle:
         return found.astype(np.float32, copy=False)
 
     def run(self, graph: onnx.ModelProto, feeds: Mapping[str, Array]) -> dict[str, Array]:
-        """All outputs of a derived graph; in pieces where the model has a fixed batch size."""
+        """All outputs of a derived graph; in pieces where the model has a fixed batch size.
+
+        Samples are counted where the graph takes the image.
+        """
         session = self._session(graph)
         types = {info.name: info.dtype for info in session.inputs}
         fitted = {name: np.asarray(array).astype(types.get(name, array.dtype), copy=False)
                   for name, array in feeds.items()}
-        count = len(fitted[self._image.name])
-        self._count(count)
+        count = next(len(array) for array in fitted.values() if array.ndim)
+        if self._image.name in fitted:
+            self._count(count)
         fixed = self._batch
         if fixed is None or fixed == count:
             return session.run(fitted)
@@ -94,7 +115,7 @@ class Handle:
                 raise ModelFileError(f"{self.path}: initializer {name!r} has shape {shape_text(old.shape)}, not "
                                      f"{shape_text(value.shape)}")
             known[name].CopyFrom(numpy_helper.from_array(np.asarray(value, old.dtype), name))
-        other = Handle(self.card, self.path, graph, self._open_file, self._count)
+        other = Handle(self.card, self.path, graph, self._open_file, self._count, self._final)
         try:
             yield other
         finally:
@@ -135,8 +156,8 @@ def open_handle(card: ModelCard, path: Path, open_file: OpenFile, count: Callabl
         model = onnx.load(path)
     except Exception as error:
         raise ModelFileError(f"{path}: not an ONNX model: {error}") from error
-    graph, note = scores_graph(model, card, path)
-    return Handle(card, path, graph, open_file, count), note
+    found = scores_graph(model, card, path)
+    return Handle(card, path, found.model, open_file, count, found.final), found.note
 
 
 def _piece(feeds: Mapping[str, Array], start: int, size: int) -> dict[str, Array]:

@@ -20,7 +20,7 @@ from harness.errors import ModelFileError
 from harness.host import blame, call, create
 from harness.plan import Cell
 from harness.specs import Spec
-from harness.suite import BackendEntry, DatasetEntry, MetricEntry, ModelEntry
+from harness.suite import BackendEntry, DatasetEntry, MetricEntry, ModelEntry, SaliencyEntry
 
 
 def digest(value: Any) -> str:
@@ -93,9 +93,20 @@ def of_predictions(cell: Cell, dataset: Dataset, file: ModelFile) -> dict[str, A
     identity = {"dataset": of_dataset(cell.dataset, dataset, cell.seed), "model": of_model(file),
                 "precision": cell.precision, "backend": of_backend(cell.backend)}
     if cell.saliency is not None:
-        identity["saliency"] = {**_of_plugin(cell.saliency.spec, cell.saliency.params), "layer": cell.saliency.layer,
+        identity["saliency"] = {**_of_saliency(cell.saliency), "layer": cell.saliency.layer,
                                 "target": cell.target, "seed": cell.seed}
     return identity
+
+
+def _of_saliency(entry: SaliencyEntry) -> dict[str, Any]:
+    """A generator with its params, the files that it says it reads, and the gradient rules of plugins."""
+    facts = _of_plugin(entry.spec, entry.params)
+    with blame(entry.spec):
+        fingerprint = getattr(create(entry.spec, entry.params), "fingerprint", None)
+        facts["files"] = fingerprint() if fingerprint else ""
+    if entry.rules:
+        facts["rules"] = [{**_of_plugin(rule, None), "domain": rule.domain} for rule in entry.rules]
+    return facts
 
 
 def of_timing(cell: Cell, file: ModelFile) -> dict[str, Any]:
@@ -111,6 +122,11 @@ def _of_plugin(spec: Spec, params: Any) -> dict[str, Any]:
     package = (spec.factory or getattr(spec, "locate", "")).partition(".")[0].partition(":")[0]
     return {"role": spec.role, "name": spec.name, "provider": str(spec.provider), "params": params,
             "sources": _sources(package)}
+
+
+def package_sources(*packages: str) -> str:
+    """Changes when a Python file of one of these top-level packages does."""
+    return digest([_sources(package) for package in packages])
 
 
 @lru_cache(maxsize=64)

@@ -92,11 +92,11 @@ class Cell:
         """An estimate for one execution without cache; None when it can not be known."""
         if self.kind == "latency" or self.samples is None:
             return None
-        each = sum(metric.spec.passes for metric in self.metrics)
+        each = sum(metric.passes for metric in self.metrics)
         if self.saliency is not None:
-            if self.saliency.spec.passes is None:
+            if self.saliency.passes is None:
                 return None
-            each += self.saliency.spec.passes
+            each += self.saliency.passes * (1 + sum(metric.maps for metric in self.metrics))
         return self.samples * (1 + each)
 
 

@@ -20,6 +20,7 @@ from harness.specs import (
     BackendSpec,
     DatasetSpec,
     ExecutorSpec,
+    GradientRuleSpec,
     MetricSpec,
     ModelSpec,
     SaliencySpec,
@@ -236,7 +237,10 @@ class _Reader:
 
     def _saliency(self, key: str, data: dict[str, Any], path: KeyPath) -> SaliencyEntry | None:
         found = self._plugin(SaliencyTable, SaliencySpec, data, path)
-        return None if found is None else SaliencyEntry(key, found[1], found[2], found[0].layer)
+        return None if found is None else self._generator(key, found[1], found[2], found[0].layer)
+
+    def _generator(self, key: str, spec: SaliencySpec, params: Params, layer: str | None = None) -> SaliencyEntry:
+        return SaliencyEntry(key, spec, params, layer, tuple(self.host.specs(GradientRuleSpec)) if spec.graph else ())
 
     def _simple(self, spec_type: type[S], entry: Callable[[str, S, Params], E]) -> Reader[E]:
         """How a table with nothing but a plugin and its params is read."""
@@ -292,7 +296,7 @@ class _Reader:
             latency = tuple(request for request in requests if request is not None)
         elif isinstance(table, ExplainTable):
             saliency = self._references(table.saliency, self.saliency, (*path, "saliency"), "saliency",
-                                        self._default(SaliencySpec, SaliencyEntry))
+                                        self._default(SaliencySpec, self._generator))
             target = table.target
         batch_size = None if table.batch_size == "auto" else table.batch_size
         bench = Bench(where=path, models=models, datasets=datasets, metrics=metrics, precisions=table.precisions,
@@ -397,12 +401,21 @@ def _metric_problem(metric: MetricEntry, task: str, bench: Bench) -> str | None:
     spec = metric.spec
     if task not in spec.tasks:
         return f'"{metric.id}" is for {one_of(spec.tasks)}, the datasets are for {task}'
-    if "saliency" in spec.requires and bench.where[0] != "explain":
+    if "saliency" in metric.requires and bench.where[0] != "explain":
         return f'"{metric.id}" judges saliency maps: it belongs into [[explain]]'
-    needed = spec.requires & {"boxes", "mask"}
+    needed = metric.requires & {"boxes", "mask"}
     for dataset in bench.datasets:
         if needed and not needed & dataset.provides:
             return f'"{metric.id}" needs {one_of(needed)}, dataset "{dataset.id}" has {one_of(dataset.provides)}'
+    for saliency in bench.saliency:
+        if "explain" in metric.requires and saliency.spec.stored:
+            return (f'"{metric.id}" asks for maps of changed inputs or models, "{saliency.id}" has those of the '
+                    "samples alone: leave one of them out")
+        cost = metric.maps * (saliency.passes or 0)
+        if cost > metric.budget:
+            return (f'"{metric.id}" makes {metric.maps} further maps for each sample, with "{saliency.id}" about '
+                    f"{cost:,.0f} forward passes, and its budget is {metric.budget:,.0f}: raise the budget, or leave "
+                    "one of them out")
     return None
 
 

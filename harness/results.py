@@ -230,3 +230,18 @@ class Results(Record):
     cells: list[CellResult]
     """In the order of the plan."""
     gates: list[GateResult] = []
+
+
+def verdict(results: Results) -> tuple[str, str]:
+    """("good", "bad" or "plain", in words): whether the run is good."""
+    broken = sum(cell.status == "failed" for cell in results.cells)
+    lost = sum(not gate.passed for gate in results.gates)
+    if broken or lost:
+        parts = [f"{broken} cell{'s' * (broken != 1)} failed" if broken else "",
+                 f"{lost} of {len(results.gates)} gates failed" if lost else ""]
+        return "bad", ", ".join(filter(None, parts))
+    if not any(cell.status == "ok" for cell in results.cells):
+        return "bad", "nothing was measured"
+    if results.gates:
+        return "good", f"all {len(results.gates)} gates passed" if len(results.gates) > 1 else "the gate passed"
+    return "plain", "no gates"

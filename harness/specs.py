@@ -77,14 +77,15 @@ class ModelSpec(Spec):
 
 @dataclass(frozen=True, kw_only=True)
 class SaliencySpec(Spec):
-    """factory(params) -> SaliencyGenerator, or GraphGenerator where `graph` is true.
+    """factory(params) -> SaliencyGenerator, GraphGenerator where `graph` is true, or StoredMaps where `stored` is.
 
-    passes: cost of one map in forward passes, None when the params decide; conventions: what its maps depend on beside
-    the method's name.
+    passes: cost of one map in forward passes, None when the params decide (by a property `passes`, where they can);
+    conventions: what its maps depend on beside the method's name.
     """
 
     role = "saliency"
     graph: bool = False
+    stored: bool = False
     passes: float | None = None
     conventions: tuple[str, ...] = ()
 
@@ -96,6 +97,9 @@ class MetricSpec(Spec):
     tasks: the tasks it applies to; requires: subset of {"boxes", "mask", "saliency", "predict", "explain", "model"};
     higher_is_better, unit, range, worst (the score of an invalid sample) and conventions describe its main result;
     passes: additional forward passes per sample; replicates: bootstrap replicates for its intervals.
+    Its params may have properties that know better: `requires`, `passes`, and for metrics that use `explain`: `maps`,
+    how many further maps it makes of a sample, and `budget`, the most forward passes these may cost; a suite that asks
+    for more is refused with the estimate.
     """
 
     role = "metric"
@@ -146,7 +150,10 @@ class ReporterSpec(Spec):
 
 @dataclass(frozen=True, kw_only=True)
 class GradientRuleSpec(Spec):
-    """factory names the VJP rule of the ONNX operator `name` in `domain` ("" is the standard domain)."""
+    """factory is the VJP rule itself of the ONNX operator `name` in `domain` ("" is the standard domain).
+
+    It is called with a harness.onnx.gradient.Context for each node that a gradient passes; see docs/gradient.md.
+    """
 
     role = "gradient-rule"
     domain: str = ""

@@ -5,6 +5,7 @@ Frozen and free of I/O; `harness.reading` makes it from a file.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +19,7 @@ from harness.specs import (
     BackendSpec,
     DatasetSpec,
     ExecutorSpec,
+    GradientRuleSpec,
     MetricSpec,
     ModelSpec,
     SaliencySpec,
@@ -225,9 +227,37 @@ class Entry(Generic[S]):
     params: Params
 
 
-MetricEntry = Entry[MetricSpec]
 BackendEntry = Entry[BackendSpec]
 ExecutorEntry = Entry[ExecutorSpec]
+
+
+@dataclass(frozen=True)
+class MetricEntry(Entry[MetricSpec]):
+    """A metric of the suite."""
+
+    @property
+    def requires(self) -> frozenset[str]:
+        """What it needs of the samples; the params may know better than the declaration."""
+        required: frozenset[str] = getattr(self.params, "requires", self.spec.requires)
+        return required
+
+    @property
+    def passes(self) -> float:
+        """Forward passes for each sample, as far as they do not depend on the generator."""
+        passes: float = getattr(self.params, "passes", self.spec.passes)
+        return passes
+
+    @property
+    def maps(self) -> int:
+        """Further maps for each sample that it has the generator make."""
+        maps: int = getattr(self.params, "maps", 0)
+        return maps
+
+    @property
+    def budget(self) -> float:
+        """The most forward passes for one sample that these maps may cost."""
+        budget: float = getattr(self.params, "budget", math.inf)
+        return budget
 
 
 @dataclass(frozen=True)
@@ -276,9 +306,16 @@ class ModelEntry(Entry[ModelSpec]):
 
 @dataclass(frozen=True)
 class SaliencyEntry(Entry[SaliencySpec]):
-    """A saliency generator of the suite."""
+    """A saliency generator of the suite. rules: gradient rules of plugins, for generators inside of graphs."""
 
     layer: str | None = None
+    rules: tuple[GradientRuleSpec, ...] = ()
+
+    @property
+    def passes(self) -> float | None:
+        """Cost of a map in forward passes; the params may know better than the declaration."""
+        passes: float | None = getattr(self.params, "passes", self.spec.passes)
+        return passes
 
 
 @dataclass(frozen=True, slots=True)

@@ -115,6 +115,39 @@ class RunDisplay:
         self._console.print(text, soft_wrap=True)
 
 
+class PassCounter:
+    """Forward passes of the explanation that is being made, on standard error; only on a terminal."""
+
+    def __init__(self) -> None:
+        self._progress = Progress(SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
+                                  TextColumn("forward passes"), console=console(sys.stderr), transient=True)
+        self._task: Any = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 trace: TracebackType | None) -> None:
+        self.stop()
+
+    def start(self, label: str, passes: float | None) -> None:
+        """A new explanation; passes: how many it will take, None when that is not known."""
+        self.stop()
+        if sys.stderr.isatty():
+            self._task = self._progress.add_task(escape(label), total=passes or None)
+            self._progress.start()
+
+    def add(self, passes: int) -> None:
+        if self._task is not None:
+            self._progress.advance(self._task, passes)
+
+    def stop(self) -> None:
+        if self._task is not None:
+            self._progress.stop()
+            self._progress.remove_task(self._task)
+            self._task = None
+
+
 def print_results(results: Results, directory: Path) -> None:
     """The tables at the end of a run, on standard output."""
     out = console()

@@ -131,14 +131,15 @@ class CellGroup:
         from harness.thumbnails import Writer
 
         name = f"thumbnails/{slug(cell.key)}"
-        predictions = measured.predictions
+        predictions, maps = measured.predictions, measured.maps
         showcase = choose(cell.metrics, measured.rows, predictions.rows)
         writer = Writer(self.directory / name, load_card(file))
         rows = {id_: row for row, id_ in enumerate(predictions.dense(IDS))}
         outputs = predictions.select([column for column in predictions if column != IDS])
         for batch in dataset.batches(cell.batch_size or _FEW, showcase.rows):
             for id_, image, target in zip(batch.ids, batch.images, batch.targets, strict=True):
-                writer.add(id_, image, target, outputs, rows[id_], showcase.scores.get(rows[id_]))
+                row, map_ = rows[id_], maps.find(id_) if maps else None
+                writer.add(id_, image, target, outputs, row, showcase.scores.get(row), map_, measured.inner)
         writer.close()
         files = {"thumbnails": name}
         if showcase.scores:

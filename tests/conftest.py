@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -19,6 +19,16 @@ def caches(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def own_cache(request: pytest.FixtureRequest, caches: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No test sees what another one, or the user, has measured."""
     monkeypatch.setenv("HARNESS_CACHE_DIR", str(caches / str(hash(request.node.nodeid))))
+
+
+@pytest.fixture(scope="session")
+def zoo(request: pytest.FixtureRequest) -> Any:
+    """Small networks with random weights and their ONNX exports, see support/zoo.py."""
+    pytest.importorskip("torch")
+    from zoo import Zoo
+
+    cache = getattr(request.config, "cache", None)
+    return Zoo(cache.mkdir("zoo") if cache else None)
 
 
 class Outcome(NamedTuple):

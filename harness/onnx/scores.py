@@ -18,12 +18,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import TensorProto, helper, numpy_helper, version_converter
+from onnx import TensorProto, helper, numpy_helper
 from onnx.utils import Extractor
 
 from harness.card import ModelCard
 from harness.errors import ModelFileError, did_you_mean, one_of
 from harness.onnx.layers import rename
+from harness.onnx.opsets import at_least
 
 SCORES = "scores"
 OPSET = 18
@@ -33,10 +34,14 @@ _FINAL = ("Softmax", "LogSoftmax", "Sigmoid")
 
 
 class ScoresGraph(NamedTuple):
-    """model: one output `scores` (N, K) float32; note: what was left out of the original graph, for people, or ""."""
+    """model: one output `scores` (N, K) float32; note: what was left out of the original graph, for people, or "".
+
+    final: the operator that was left out (Softmax, LogSoftmax or Sigmoid), or "".
+    """
 
     model: onnx.ModelProto
     note: str = ""
+    final: str = ""
 
 
 def scores_graph(model: onnx.ModelProto, card: ModelCard, path: Path) -> ScoresGraph:
@@ -44,17 +49,17 @@ def scores_graph(model: onnx.ModelProto, card: ModelCard, path: Path) -> ScoresG
 
     Raises ModelFileError when the graph has no tensor that its task could be explained by.
     """
-    graph = onnx.ModelProto()
-    graph.CopyFrom(model)
-    version = next((each.version for each in graph.opset_import if each.domain in ("", "ai.onnx")), OPSET)
-    if version < OPSET:
-        try:
-            graph = version_converter.convert_version(graph, OPSET)
-        except RuntimeError as error:
-            raise ModelFileError(f"{path}: opset {version} can not be brought to {OPSET}, which explanations need: "
-                                 f"{str(error).splitlines()[0]}; export the model with opset {OPSET}") from error
-    source, note = _HEADS[card.task](_Head(graph, card, path))
-    return ScoresGraph(with_output(graph, source, SCORES, path), note)
+    try:
+        graph = at_least(model, OPSET)
+    except ModelFileError as error:
+        raise ModelFileError(f"{path}: explanations need newer operators: {error}") from error
+    source, left_out = _HEADS[card.task](_Head(graph, card, path))
+    scores = with_output(graph, source, SCORES, path)
+    if left_out is None:
+        return ScoresGraph(scores)
+    final: str = left_out.op_type
+    name = left_out.name or repr(left_out.output[0])
+    return ScoresGraph(scores, f"{final} {name} at the end is left out: its input is explained", final)
 
 
 def with_output(model: onnx.ModelProto, tensor: str, name: str, path: Path) -> onnx.ModelProto:
@@ -85,6 +90,10 @@ def _declared(extractor: Extractor, tensor: str) -> onnx.ValueInfoProto:
     declared = onnx.ValueInfoProto()
     declared.CopyFrom(known)
     return declared
+
+
+_Source = tuple[str, onnx.NodeProto | None]
+"""A tensor, and the last node of the original graph where that is left out."""
 
 
 class _Head:
@@ -123,26 +132,26 @@ class _Head:
         return output
 
 
-def _classification(head: _Head) -> tuple[str, str]:
+def _classification(head: _Head) -> _Source:
     logits = head.require("logits")
     node = head.producer(logits)
     while node is not None and node.op_type == "Identity":
         logits = node.input[0]
         node = head.producer(logits)
     if node is not None and node.op_type in _FINAL:
-        return node.input[0], f"{node.op_type} {node.name or logits!r} at the end is left out: its input is explained"
-    return logits, ""
+        return node.input[0], node
+    return logits, None
 
 
-def _keypoints(head: _Head) -> tuple[str, str]:
+def _keypoints(head: _Head) -> _Source:
     heatmaps = head.output("heatmaps")
     if heatmaps is None:
         raise ModelFileError(f"{head.path}: a keypoints model is explained by its output `heatmaps`, and it has none; "
                              "name it in `outputs`, or explain another model")
-    return head.node("ReduceMax", [heatmaps, head.constant("space", [2, 3])], "peaks", keepdims=0), ""
+    return head.node("ReduceMax", [heatmaps, head.constant("space", [2, 3])], "peaks", keepdims=0), None
 
 
-def _segmentation(head: _Head) -> tuple[str, str]:
+def _segmentation(head: _Head) -> _Source:
     logits, space = head.require("logits"), head.constant("space", [2, 3])
     one, zero = head.constant("one", 1, np.float32), head.constant("zero", 0, np.float32)
     best = head.node("ReduceMax", [logits, head.constant("classes", [1])], "best", keepdims=1)
@@ -152,19 +161,19 @@ def _segmentation(head: _Head) -> tuple[str, str]:
     region = head.node("Cast", [head.node("GreaterOrEqual", [logits, rival], "wins")], "region", to=TensorProto.FLOAT)
     total = head.node("ReduceSum", [head.node("Mul", [logits, region], "inside"), space], "total", keepdims=0)
     size = head.node("Max", [head.node("ReduceSum", [region, space], "size", keepdims=0), one], "area")
-    return head.node("Div", [total, size], "mean"), ""
+    return head.node("Div", [total, size], "mean"), None
 
 
-def _detection(head: _Head) -> tuple[str, str]:
+def _detection(head: _Head) -> _Source:
     if head.card.decoder is not None:
         scores = head.card.decoder.scores
-        return head.node("ReduceMax", [scores, head.constant("anchors", [1])], "best", keepdims=0), ""
+        return head.node("ReduceMax", [scores, head.constant("anchors", [1])], "best", keepdims=0), None
     suppression = [node for node in head.graph.node if node.op_type == "NonMaxSuppression"]
     if len(suppression) != 1:
         raise ModelFileError(f"{head.path}: a detector is explained by the scores that its NonMaxSuppression node "
                              f"takes, and the graph has {len(suppression)} of them; describe its raw outputs in "
                              "`decoder`")
-    return head.node("ReduceMax", [suppression[0].input[1], head.constant("anchors", [2])], "best", keepdims=0), ""
+    return head.node("ReduceMax", [suppression[0].input[1], head.constant("anchors", [2])], "best", keepdims=0), None
 
 
 _HEADS = {"classification": _classification, "keypoints": _keypoints, "segmentation": _segmentation,

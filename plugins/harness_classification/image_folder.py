@@ -17,10 +17,11 @@ from harness.api import (
     evenly,
     files_fingerprint,
     one_of,
+    read_photograph,
 )
 from harness_classification.boxes import tight_box
 from harness_classification.params import ImageFolderParams
-from harness_classification.photographs import read_masked, read_photograph
+from harness_classification.photographs import read_masked
 
 _SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 _MASK_SUFFIXES = (".png", ".bmp", ".tif", ".tiff")

@@ -1,25 +1,17 @@
-"""Photographs as they are found: any mode, any orientation, any damage."""
+"""Photographs with the masks that belong to them."""
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
-from PIL.Image import Transpose
 
-from harness.api import UnreadableSample
+from harness.api import UnreadableSample, as_rgb, open_picture, upright
 
 BACKGROUND = 2
 """Trimap values of Oxford-IIIT Pet: 1 pet, 2 background, 3 border (not decided by the annotators)."""
-
-_DAMAGE = (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError)
-_ORIENTATION = 0x0112
-_UPRIGHT = {2: Transpose.FLIP_LEFT_RIGHT, 3: Transpose.ROTATE_180, 4: Transpose.FLIP_TOP_BOTTOM,
-            5: Transpose.TRANSPOSE, 6: Transpose.ROTATE_270, 7: Transpose.TRANSVERSE, 8: Transpose.ROTATE_90}
 
 
 def read_sample(image: Path, trimap: Path) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
@@ -37,57 +29,18 @@ def read_masked(image: Path, mask: Path) -> tuple[NDArray[np.uint8], NDArray[np.
     return _read_pair(image, mask, "mask", _binary)
 
 
-def read_photograph(path: Path) -> NDArray[np.uint8]:
-    """A photograph as (H, W, 3) uint8 RGB, upright. Raises UnreadableSample."""
-    picture, orientation = _open(path)
-    return np.asarray(_turn(_rgb(picture, path), orientation))
-
-
 def _read_pair(image: Path, annotation: Path, kind: str, foreground: Callable[[NDArray[np.uint8], Path],
                NDArray[np.bool_]]) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-    picture, orientation = _open(image)
-    drawn, _ = _open(annotation)
-    pixels = np.asarray(_turn(_rgb(picture, image), orientation))
-    values = np.asarray(_turn(drawn, orientation))
+    picture, orientation = open_picture(image)
+    drawn, _ = open_picture(annotation)
+    pixels = np.asarray(upright(as_rgb(picture, image), orientation))
+    values = np.asarray(upright(drawn, orientation))
     if values.ndim != 2:
         raise UnreadableSample(f"{kind} {annotation.name} is a color image (mode {drawn.mode}), its values are unknown")
     if values.shape != pixels.shape[:2]:
         sizes = [f"{array.shape[1]} x {array.shape[0]}" for array in (pixels, values)]
         raise UnreadableSample(f"{image.name} has {sizes[0]} pixels, its {kind} {annotation.name} has {sizes[1]}")
     return pixels, foreground(values, annotation)
-
-
-def _open(path: Path) -> tuple[Image.Image, int]:
-    """The stored pixels and the EXIF orientation (1 = upright)."""
-    if not path.is_file():
-        raise UnreadableSample(f"{path.parent.name}/{path.name} does not exist")
-    if path.stat().st_size == 0:
-        raise UnreadableSample(f"{path.parent.name}/{path.name} is empty (0 bytes)")
-    try:
-        with Image.open(path) as picture:
-            picture.load()
-            return picture, picture.getexif().get(_ORIENTATION, 1)
-    except _DAMAGE as error:
-        reason = str(error).replace(repr(str(path)), "this file")
-        raise UnreadableSample(f"{path.parent.name}/{path.name} is damaged or no image: {reason}") from error
-
-
-def _turn(picture: Image.Image, orientation: int) -> Image.Image:
-    return picture.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT else picture
-
-
-def _rgb(picture: Image.Image, path: Path) -> Image.Image:
-    if picture.mode.startswith("I;16"):  # Pillow's own conversion clips at 255 instead of scaling
-        wide = np.asarray(picture).astype(np.uint32)
-        return Image.fromarray(((wide * 255 + 32767) // 65535).astype(np.uint8)).convert("RGB")
-    if picture.mode in ("I", "F"):
-        raise UnreadableSample(f"{path.name} holds numbers without a defined range (mode {picture.mode})")
-    if "transparency" in picture.info:  # Pillow warns when it has to drop a palette's transparency
-        picture = picture.convert("RGBA")
-    try:
-        return picture.convert("RGB")
-    except ValueError as error:
-        raise UnreadableSample(f"{path.name} has no conversion to RGB (mode {picture.mode})") from error
 
 
 def _foreground(values: NDArray[np.uint8], path: Path) -> NDArray[np.bool_]:

@@ -236,6 +236,9 @@ SINGLE = {
                         "bench[0].metrics[0]", '"of-masks" needs mask, dataset "boxed" has boxes'),
     "metric of regions": ("[[bench]]\nmodels = ['classes']\ndatasets = ['boxed', 'bare']\nmetrics = ['of-regions']\n",
                           4, "bench[0].metrics[0]", '"of-regions" needs boxes, mask, dataset "bare" has none'),
+    "metric of one region": ("[metrics.masks]\nuse = 'of-regions'\nonly = 'mask'\n"
+                             "[[bench]]\nmodels = ['classes']\ndatasets = ['boxed']\nmetrics = ['masks']\n", 7,
+                             "bench[0].metrics[0]", '"masks" needs mask, dataset "boxed" has boxes'),
     "unknown saliency": ("[[explain]]\nmodels = ['classes']\ndatasets = ['bare']\nmetrics = ['of-maps']\n"
                          "saliency = ['grad']\n", 5, "explain[0].saliency[0]",
                          'no plugin provides the saliency "grad"'),

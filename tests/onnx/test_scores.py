@@ -160,3 +160,25 @@ def test_old_graphs_are_brought_to_an_opset_with_axes_as_inputs(make_model, open
     new, _, _ = opened(make_model())
     assert old.graph.opset_import[0].version == 18
     np.testing.assert_allclose(old.predict(inputs), new.predict(inputs), rtol=1e-6)
+
+
+@pytest.mark.parametrize(("kind", "expected"), [
+    (None, lambda z: np.exp(z) / np.exp(z).sum(1, keepdims=True)),
+    ("Softmax", lambda z: np.exp(z) / np.exp(z).sum(1, keepdims=True)),
+    ("Sigmoid", lambda z: 1 / (1 + np.exp(-z))),
+])
+def test_probabilities_are_those_that_the_model_would_give(make_model, opened, kind, expected):
+    model = make_model() if kind is None else with_end(make_model(), kind)
+    handle, _, _ = opened(model)
+    scores = np.random.default_rng(0).normal(size=(3, 4)).astype(np.float32) * 30
+    np.testing.assert_allclose(handle.probabilities(scores), expected(scores.astype(np.float64)), rtol=1e-9)
+    weights = next(numpy_helper.to_array(each) for each in handle.graph.graph.initializer if each.name == "weights")
+    with handle.with_weights({"weights": weights}) as other:
+        np.testing.assert_array_equal(other.probabilities(scores), handle.probabilities(scores))
+
+
+def test_a_single_score_has_a_probability_and_scores_of_other_tasks_none(make_model, opened):
+    handle, _, _ = opened(make_model())
+    np.testing.assert_allclose(handle.probabilities(np.array([[0.0], [2.0]])), [[0.5], [1 / (1 + np.exp(-2))]])
+    other, _, _ = opened(*shipped("unet-cells"))
+    np.testing.assert_array_equal(other.probabilities(np.array([[3.0, -1.0]])), [[3, -1]])

@@ -1,19 +1,27 @@
 """Every first-party plugin keeps its contract. A declaration that is missing here fails: nothing ships unchecked."""
 
 import json
+from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
+from onnx import helper, numpy_helper
 from PIL import Image
 
 from harness.card import InputSpec, ModelCard
-from harness.contracts import FinishedRun, Samples
+from harness.contracts import FinishedRun, ModelFile, Samples
 from harness.discovery import Disabled
+from harness.errors import DataError
+from harness.explaining import generator_of
 from harness.exports import shipped
 from harness.geometry import Size, place
+from harness.handle import open_handle
 from harness.host import Host, HostConfig
 from harness.masks import pack_masks
+from harness.onnx.models import load_card
+from harness.onnx.session import open_session
 from harness.results import CellResult, LatencyResult, MetricResult, Results
 from harness.specs import (
     BackendSpec,
@@ -34,6 +42,7 @@ from harness.testing.conformance import (
     check_executor,
     check_metric,
     check_reporter,
+    check_saliency,
     check_scenario,
     check_spec,
     create,
@@ -50,15 +59,15 @@ def test_all_plugins_load_without_complaint():
     assert HOST.failures == []
     assert [record.warnings for record in HOST.plugins if record.warnings] == []
     assert HOST.duplicates() == []
-    expected = {"keypoints", "classification", "detection", "segmentation", "onnx", "runtime", "openvino", "torch",
-                "reports", "loadgen"}
+    expected = {"keypoints", "classification", "detection", "segmentation", "saliency", "saliency-metrics", "onnx",
+                "runtime", "openvino", "torch", "reports", "loadgen"}
     assert expected <= {record.name for record in HOST.plugins}
 
 
 def test_every_kind_of_declaration_is_checked_here():
-    covered = (DatasetSpec, MetricSpec, ScenarioSpec, BackendSpec, ReporterSpec, ExecutorSpec, ModelSpec)
+    covered = (DatasetSpec, MetricSpec, ScenarioSpec, BackendSpec, ReporterSpec, ExecutorSpec, ModelSpec,
+               SaliencySpec)
     assert {type(spec) for spec in HOST.specs(Spec)} <= set(covered)
-    assert HOST.specs(SaliencySpec) == []
 
 
 @pytest.mark.parametrize("spec", declared(Spec))
@@ -154,12 +163,24 @@ def test_datasets(spec, tmp_path):
 
 
 def classification_samples():
+    """With maps of 8 x 8; one says nothing, one image has nothing to be found."""
     rng = np.random.default_rng(0)
     labels = ["cat", "dog", "bird", "fish", "newt", "toad"]
     card = ModelCard(task="classification", input=InputSpec(size=(8, 8)), labels=labels)
-    targets = [ClassificationTarget(label=labels[index]) for index in rng.integers(0, 6, 12)]
+    targets = []
+    for index, label in enumerate(rng.integers(0, 6, 12)):
+        mask = np.zeros((16, 12), bool)
+        mask[2:9, index % 5 : 10] = index != 4
+        boxes = np.array([[index % 5, 2, 10, 9]], np.float32)[: int(index != 4)]
+        ignore = rng.random((16, 12)) < 0.1
+        targets.append(ClassificationTarget(label=labels[label], boxes=boxes, mask=mask, ignore=ignore))
     logits = rng.normal(size=(12, 6)).astype(np.float32)
-    return Samples(ids=[f"c{i}" for i in range(12)], targets=targets, predictions=Table({"logits": logits}), card=card)
+    maps = rng.random((12, 8, 8), np.float32)
+    maps[5] = np.nan
+    mixing = rng.normal(size=(3, 6)).astype(np.float32)
+    return Samples(ids=[f"c{i}" for i in range(12)], targets=targets, predictions=Table({"logits": logits}), card=card,
+                   inputs=rng.random((12, 3, 8, 8), np.float32), fits=[place(Size(16, 12), card.input)] * 12,
+                   saliency=maps, classes=rng.integers(0, 6, 12), predict=lambda x: x.mean(axis=(2, 3)) @ mixing)
 
 
 def keypoint_samples():
@@ -211,6 +232,40 @@ def detection_samples():
                    fits=[place(Size(64, 64), card.input)] * 12)
 
 
+def brightness(inputs, classes, seeds, model=None):
+    """A generator that looks at the image, and at the weights."""
+    scale = 1 if model is None else model["weight"].mean()
+    return (inputs.mean(axis=1) ** 2 * scale).astype(np.float32)
+
+
+class OneLayer:
+    """A network as metrics that change its weights see it."""
+
+    path = "one-layer.onnx"
+    graph = helper.make_model(helper.make_graph(
+        [helper.make_node("Gemm", ["x", "weight"], ["scores"])], "one", [], [],
+        [numpy_helper.from_array(np.arange(12, dtype=np.float32).reshape(3, 4), "weight")]))
+
+    @contextmanager
+    def with_weights(self, weights):
+        yield weights
+
+    def probabilities(self, scores):
+        odds = np.exp(scores.astype(np.float64))
+        return odds / odds.sum(axis=1, keepdims=True)
+
+
+def explained(samples):
+    """With what metrics of maps need, where it is missing."""
+    count, size = len(samples.ids), samples.card.input.size
+    rng = np.random.default_rng(3)
+    inputs = rng.random((count, 3, *size), np.float32) if samples.inputs is None else samples.inputs
+    maps = brightness(inputs, None, None) if samples.saliency is None else samples.saliency
+    classes = np.zeros(count, np.int64) if samples.classes is None else samples.classes
+    return replace(samples, inputs=inputs, saliency=maps, classes=classes, seeds=list(range(count)),
+                   explain=brightness, model=OneLayer())
+
+
 SAMPLES = {"classification": classification_samples, "keypoints": keypoint_samples,
            "segmentation": segmentation_samples, "detection": detection_samples}
 
@@ -218,7 +273,39 @@ SAMPLES = {"classification": classification_samples, "keypoints": keypoint_sampl
 @pytest.mark.parametrize("spec", declared(MetricSpec))
 def test_metrics(spec):
     for task in spec.tasks:
-        check_metric(spec, create(spec), SAMPLES[task]())
+        samples = SAMPLES[task]()
+        check_metric(spec, create(spec), explained(samples) if "saliency" in spec.requires else samples)
+
+
+FEW_PASSES = {"rise": {"masks": 24}, "kernel-shap": {"grid": (2, 3), "samples": 40}, "occlusion": {"window": 48}}
+
+
+@pytest.fixture(scope="module")
+def explained_model():
+    """The shipped classifier, two images and their classes."""
+    path = Path(__file__).parents[2] / "exports" / "cam-cnn" / "model.fp32.onnx"
+    card = load_card(ModelFile(path))
+    handle, _ = open_handle(card, path, open_session, lambda _: None)
+    inputs = np.random.default_rng(0).normal(size=(2, 3, *card.input.size)).astype(np.float32)
+    yield handle, inputs, np.array([4, 1])
+    handle.close()
+
+
+@pytest.mark.parametrize("spec", [each for each in declared(SaliencySpec) if not each.values[0].stored])
+def test_saliency(spec, explained_model):
+    generator = generator_of(spec, spec.params(**FEW_PASSES.get(spec.name, {})))
+    check_saliency(spec, generator, *explained_model)
+
+
+def test_stored_maps(tmp_path):
+    (spec,) = (each.values[0] for each in declared(SaliencySpec) if each.values[0].stored)
+    np.save(tmp_path / "a.npy", np.eye(8, dtype=np.float32))
+    stored = create(spec, path=tmp_path / "{id}.npy")
+    fit = place(Size(30, 40), InputSpec(size=(8, 8)))
+    np.testing.assert_array_equal(stored.maps(["a"], [fit]), np.eye(8, dtype=np.float32)[None])
+    with pytest.raises(DataError, match='no map for sample "b"'):
+        stored.maps(["b"], [fit])
+    assert stored.fingerprint() != create(spec, path=tmp_path / "x" / "{id}.npy").fingerprint()
 
 
 @pytest.mark.parametrize("spec", declared(ScenarioSpec))

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 LIGHT = [("--help",), ("--version",), ("plugins", "list"), ("plugins", "list", "--format", "json"), ("run", "--help")]
-HEAVY = ("torch", "onnxruntime", "onnx", "scipy", "PIL", "safetensors")
+HEAVY = ("torch", "onnxruntime", "onnx", "scipy", "PIL", "safetensors", "numba", "cv2")
 
 PROBE = """
 import sys

@@ -4,6 +4,9 @@ import json
 
 import numpy as np
 import pytest
+from PIL import Image
+
+from harness.stats import stable_seed
 
 EXPLAIN = """
 [[explain]]
@@ -110,6 +113,25 @@ def test_maps_are_made_once_for_metrics_that_come_later(lab):
     assert fresh.cost.map_ms > 0
 
 
+@pytest.mark.parametrize("options", [{}, {"fresh": True}], ids=["first", "fresh"])
+def test_thumbnails_show_the_map_over_the_picture(lab, options):
+    lab.suite = lab.suite.replace('use = "lab-colors"', 'use = "lab-colors"\nunreadable = [0, 5]')
+    for output in ("run", "again"):  # the second from the cache
+        outcome, cell = explain(lab, output=output, **(options if output == "run" else {}))
+        folder = outcome.directory / cell.files["thumbnails"]
+        index = json.loads((folder / "index.json").read_text())
+        assert len(index) >= 8
+        for entry in index:
+            number = int(entry["id"].split("-")[1])
+            saliency = entry["saliency"]
+            assert (saliency["class"], saliency["label"]) == (number % 3, ("red", "green", "blue")[number % 3])
+            noise = np.random.default_rng(stable_seed(0, entry["id"])).random((8, 8), np.float32)
+            np.testing.assert_allclose(saliency["range"], [noise.min(), noise.max()], rtol=1e-5)
+            with Image.open(folder / entry["overlay"]) as picture:
+                assert picture.size == (8, 8)
+    assert cell.cached
+
+
 def test_a_metric_of_maps_does_not_belong_into_a_bench(lab, cli):
     text = lab.suite + lab.bench.replace('metrics = ["top"]', 'metrics = ["lab-maps"]')
     done = cli("validate", lab.write(text))
@@ -128,3 +150,23 @@ def test_both_kinds_stand_in_one_results_file(lab):
 def test_a_generator_in_a_worker_process(lab, executor):
     _, cell = explain(lab, executor=executor)
     assert cell.status == "ok", cell.error
+
+
+def test_maps_made_elsewhere_are_found_by_id(lab):
+    folder = lab.folder / "maps"
+    folder.mkdir()
+    for number in range(12):
+        np.save(folder / f"square-{number}.npy", np.full((4, 4), number, np.uint8))  # scaled to 8 x 8
+    table = '[saliency.theirs]\nuse = "precomputed"\npath = "maps/{id}.npy"\n'
+    _, cell = explain(lab, saliency="theirs", before=table)
+    assert rows(lab, cell)["sum"].tolist() == [64 * number for number in range(12)]
+    _, again = explain(lab, saliency="theirs", before=table, output="again")
+    assert again.cached
+    np.save(folder / "square-3.npy", np.zeros((4, 4)))
+    _, changed = explain(lab, saliency="theirs", before=table, output="changed")
+    assert not changed.cached
+    assert rows(lab, changed, "changed")["sum"][3] == 0
+    (folder / "square-7.npy").unlink()
+    outcome, failed = explain(lab, saliency="theirs", before=table, output="failed")
+    assert (outcome.exit_code, failed.error.type) == (3, "DataError")
+    assert "square-7" in failed.error.message

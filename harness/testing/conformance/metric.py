@@ -49,7 +49,7 @@ def take(samples: Samples, indices: Sequence[int]) -> Samples:
     return replace(
         samples, ids=pick(samples.ids), targets=pick(samples.targets), predictions=samples.predictions.take(index),
         fits=pick(samples.fits), images=pick(samples.images), inputs=pick(samples.inputs),
-        saliency=pick(samples.saliency), classes=pick(samples.classes),
+        saliency=pick(samples.saliency), classes=pick(samples.classes), seeds=pick(samples.seeds),
     )
 
 
