@@ -83,7 +83,7 @@ if TYPE_CHECKING:
     from harness.measure import closed_loop
     from harness.onnx.compose import compose
     from harness.onnx.explainer import ExplainerDraft, of_predicted_class
-    from harness.onnx.gradient import Graph, Modifier
+    from harness.onnx.gradient import Graph, Modifier, Rules, standard_rules
     from harness.onnx.layers import last_spatial_activation
     from harness.onnx.models import load_card, read_labels
     from harness.onnx.providers import provider_problem, provider_versions
@@ -103,6 +103,7 @@ _LAZY = {
     "Graph": "harness.onnx.gradient",
     "Modifier": "harness.onnx.gradient",
     "Ragged": "harness.table",
+    "Rules": "harness.onnx.gradient",
     "Table": "harness.table",
     "as_rgb": "harness.photographs",
     "cache_folder": "harness.cache",
@@ -129,6 +130,7 @@ _LAZY = {
     "scaling_weights": "harness.resample",
     "scores_graph": "harness.onnx.scores",
     "stable_seed": "harness.stats",
+    "standard_rules": "harness.onnx.gradient",
     "unpack_mask": "harness.masks",
     "upright": "harness.photographs",
     "with_output": "harness.onnx.scores",
@@ -198,6 +200,7 @@ __all__ = [
     "Reporter",
     "ReporterSpec",
     "Results",
+    "Rules",
     "RunContext",
     "SaliencyGenerator",
     "SaliencySpec",
@@ -250,6 +253,7 @@ __all__ = [
     "scaling_weights",
     "scores_graph",
     "stable_seed",
+    "standard_rules",
     "unpack_mask",
     "upright",
     "with_output",

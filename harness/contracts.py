@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from harness.card import ModelCard
     from harness.geometry import Fit
+    from harness.onnx.gradient import Rules
     from harness.results import CellResult, Results
     from harness.table import Table
     from harness.tasks import Target
@@ -236,18 +237,20 @@ class SaliencyGenerator(Protocol):
 class GraphGenerator(Protocol):
     """Explains inside of a graph, which then runs wherever onnxruntime runs."""
 
-    def build(self, graph: onnx.ModelProto, card: ModelCard) -> onnx.ModelProto:
+    def build(self, graph: onnx.ModelProto, card: ModelCard, rules: Rules) -> onnx.ModelProto:
         """An explainer of one model.
 
         graph: the image input as the model has it, one output `scores` (N, K) float32 (harness.onnx.scores), opset 18
         or newer; it must not be changed. card: input geometry, and `cam_layer` as the suite overrides it (where it is
-        None, harness.onnx.layers has a rule).
+        None, harness.onnx.layers has a rule). rules: how gradients pass operators, those of plugins among them.
         Returns a model with the same image input, `class` (N,) int64, further inputs that `feeds` gives, and the
         output `saliency` (N, H, W) float32 at the model's input size. Raises ModelFileError.
         """
 
     def feeds(self, inputs: NDArray[np.float32], seeds: Sequence[int]) -> Mapping[str, NDArray[Any]]:
         """Further inputs, e.g. noise, deterministic by seed; each has one row per sample, or is a scalar."""
+
+    # Either kind may have `fingerprint() -> str`, which changes when files that it reads change.
 
 
 class StoredMaps(Protocol):

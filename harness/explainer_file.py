@@ -35,7 +35,7 @@ def export_explainer(path: Path, subject: Subject, method: Method, explained: Se
     generator = method.generator
     if not isinstance(generator, GraphExplainer):
         raise UsageError(f"--export: {method.name} runs on the host and is no graph")
-    model = generator.generator.build(subject.handle.graph, subject.card)
+    model = generator.build(subject.handle.graph, subject.card)
     onnx.helper.set_model_props(model, {**{entry.key: entry.value for entry in model.metadata_props},
                                         KEY: json.dumps(_facts(subject, method))})
     try:

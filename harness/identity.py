@@ -77,11 +77,13 @@ def of_predictions(cell: Cell, dataset: Dataset, file: ModelFile) -> dict[str, A
 
 
 def _of_saliency(entry: SaliencyEntry) -> dict[str, Any]:
-    """A generator with its params, and the files of one that only reads maps."""
+    """A generator with its params, the files that it says it reads, and the gradient rules of plugins."""
     facts = _of_plugin(entry.spec, entry.params)
-    if entry.spec.stored:
-        with blame(entry.spec):
-            facts["files"] = create(entry.spec, entry.params).fingerprint()
+    with blame(entry.spec):
+        fingerprint = getattr(create(entry.spec, entry.params), "fingerprint", None)
+        facts["files"] = fingerprint() if fingerprint else ""
+    if entry.rules:
+        facts["rules"] = [{**_of_plugin(rule, None), "domain": rule.domain} for rule in entry.rules]
     return facts
 
 

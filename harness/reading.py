@@ -17,6 +17,7 @@ from harness.specs import (
     BackendSpec,
     DatasetSpec,
     ExecutorSpec,
+    GradientRuleSpec,
     MetricSpec,
     ModelSpec,
     SaliencySpec,
@@ -200,7 +201,10 @@ class _Reader:
 
     def _saliency(self, key: str, data: dict[str, Any], path: KeyPath) -> SaliencyEntry | None:
         found = self._plugin(SaliencyTable, SaliencySpec, data, path)
-        return None if found is None else SaliencyEntry(key, found[1], found[2], found[0].layer)
+        return None if found is None else self._generator(key, found[1], found[2], found[0].layer)
+
+    def _generator(self, key: str, spec: SaliencySpec, params: Params, layer: str | None = None) -> SaliencyEntry:
+        return SaliencyEntry(key, spec, params, layer, tuple(self.host.specs(GradientRuleSpec)) if spec.graph else ())
 
     def _simple(self, spec_type: type[S], entry: Callable[[str, S, Params], E]) -> Reader[E]:
         """How a table with nothing but a plugin and its params is read."""
@@ -256,7 +260,7 @@ class _Reader:
             latency = tuple(request for request in requests if request is not None)
         elif isinstance(table, ExplainTable):
             saliency = self._references(table.saliency, self.saliency, (*path, "saliency"), "saliency",
-                                        self._default(SaliencySpec, SaliencyEntry))
+                                        self._default(SaliencySpec, self._generator))
             target = table.target
         batch_size = None if table.batch_size == "auto" else table.batch_size
         bench = Bench(where=path, models=models, datasets=datasets, metrics=metrics, precisions=table.precisions,

@@ -147,7 +147,10 @@ class ReporterSpec(Spec):
 
 @dataclass(frozen=True, kw_only=True)
 class GradientRuleSpec(Spec):
-    """factory names the VJP rule of the ONNX operator `name` in `domain` ("" is the standard domain)."""
+    """factory is the VJP rule itself of the ONNX operator `name` in `domain` ("" is the standard domain).
+
+    It is called with a harness.onnx.gradient.Context for each node that a gradient passes; see docs/gradient.md.
+    """
 
     role = "gradient-rule"
     domain: str = ""

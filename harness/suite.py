@@ -18,6 +18,7 @@ from harness.specs import (
     BackendSpec,
     DatasetSpec,
     ExecutorSpec,
+    GradientRuleSpec,
     MetricSpec,
     ModelSpec,
     SaliencySpec,
@@ -269,9 +270,10 @@ class ModelEntry(Entry[ModelSpec]):
 
 @dataclass(frozen=True)
 class SaliencyEntry(Entry[SaliencySpec]):
-    """A saliency generator of the suite."""
+    """A saliency generator of the suite. rules: gradient rules of plugins, for generators inside of graphs."""
 
     layer: str | None = None
+    rules: tuple[GradientRuleSpec, ...] = ()
 
     @property
     def passes(self) -> float | None:

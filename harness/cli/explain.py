@@ -100,7 +100,7 @@ def _methods(host: Host, names: Sequence[str], params: Sequence[str]) -> list[Me
     """The generators with their parameters. Raises UsageError, or PluginError where a plugin is to blame."""
     from harness.described import parse_settings
     from harness.explanation import Method
-    from harness.specs import SaliencySpec
+    from harness.specs import GradientRuleSpec, SaliencySpec
 
     known = host.names("saliency")
     if not names:
@@ -111,7 +111,8 @@ def _methods(host: Host, names: Sequence[str], params: Sequence[str]) -> list[Me
                              f"{one_of(known, len(known))})")
     specs = [host.spec(SaliencySpec, name) for name in dict.fromkeys(names)]
     settings = parse_settings([_owned(item, specs) for item in params], "--param")
-    return [Method.of(spec, _validated(spec, settings.get(spec.name, {}))) for spec in specs]
+    rules = host.specs(GradientRuleSpec)
+    return [Method.of(spec, _validated(spec, settings.get(spec.name, {})), rules) for spec in specs]
 
 
 def _owned(item: str, specs: Sequence[SaliencySpec]) -> str:

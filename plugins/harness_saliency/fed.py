@@ -23,6 +23,7 @@ from harness.api import (
     one_of,
     package_sources,
     scores_graph,
+    standard_rules,
     write_bytes,
 )
 from harness_saliency import graph_specs
@@ -57,7 +58,7 @@ def composed(params: SaliencyFedParams, name: str) -> onnx.ModelProto:
     if params.layer is not None:
         card = card.model_copy(update={"cam_layer": params.layer})
     scores = scores_graph(onnx.load(params.classifier), card, params.classifier).model
-    explainer = of_predicted_class(generator.build(scores, card), scores)
+    explainer = of_predicted_class(generator.build(scores, card, standard_rules()), scores)
     if len(explainer.graph.input) > 1:
         raise ModelFileError(f'models.{name}: "{spec.name}" draws random numbers, which a model has no input for; use '
                              "another method")

@@ -9,7 +9,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from harness.api import InputSpec, ModelCard
-from harness.contracts import ModelFile, ModelRequest
+from harness.contracts import ModelRequest
 from harness.errors import ModelFileError
 from harness.onnx.metadata import write_card
 from harness_saliency.fed import locate

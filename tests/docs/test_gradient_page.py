@@ -10,6 +10,7 @@ import pytest
 from onnx import parser
 from reference_ops import run_float32
 
+from harness.api import GradientRuleSpec
 from harness.gradient_rules import gradient_rules
 from harness.host import Host
 from harness.onnx.gradient import Fed, UnsupportedOp, build
@@ -46,7 +47,8 @@ def test_the_plugin(acme):
     model = parser.parse_model(MODEL)
     with pytest.raises(UnsupportedOp, match="QuickGelu"):
         build(model, output="y", wrt="x", cotangent=Fed())
-    graph = build(model, output="y", wrt="x", cotangent=Fed(), rules=gradient_rules(Host.of(acme)))
+    rules = gradient_rules(Host.of(acme).specs(GradientRuleSpec))
+    graph = build(model, output="y", wrt="x", cotangent=Fed(), rules=rules)
     x, cotangent = np.random.default_rng(0).normal(size=(2, 2, 3))
     y, gradient = run_float32(graph, {"x": x, "cotangent": cotangent}, ["y", "x.gradient"])
     gate = 1 / (1 + np.exp(-1.5 * x))

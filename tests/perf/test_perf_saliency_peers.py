@@ -23,6 +23,7 @@ from zoo import CLASSES, MobileNet, export, randomized, same_values  # noqa: E40
 
 from harness.api import InputSpec, ModelCard  # noqa: E402
 from harness.host import create  # noqa: E402
+from harness.onnx.gradient import standard_rules  # noqa: E402
 from harness.onnx.runtime import onnxruntime  # noqa: E402
 from harness.onnx.scores import scores_graph  # noqa: E402
 from harness_classification.nets import CamCnn, ResNet, Vgg  # noqa: E402
@@ -77,7 +78,7 @@ def calls_of(name, batch, threads):
     calls = {"forward": runner(model, threads, {"image": image})}
     for spec in specs():
         if spec.name in METHODS:
-            graph = create(spec, spec.params()).build(model, card)
+            graph = create(spec, spec.params()).build(model, card, standard_rules())
             calls[spec.name] = runner(graph, threads, {"image": image, "class": classes})
     tensor = torch.from_numpy(image)
     return {**calls, "torch forward": inference(net, tensor), **captum_calls(net, layer, tensor),
