@@ -6,6 +6,7 @@ import onnx
 from onnx import helper, numpy_helper, version_converter
 
 from harness.errors import ModelFileError
+from harness.onnx.weightless import weightless, with_weights
 
 _STANDARD = ("", "ai.onnx")
 _IR_VERSION = {18: 8, 19: 9, 21: 10, 23: 11}
@@ -32,7 +33,7 @@ def at_least(model: onnx.ModelProto, version: int) -> onnx.ModelProto:
         copy.CopyFrom(model)
         return copy
     try:
-        converted: onnx.ModelProto = version_converter.convert_version(model, version)
+        converted: onnx.ModelProto = with_weights(version_converter.convert_version(weightless(model), version), model)
     except Exception as error:
         why = " ".join(str(error).split())[:200]
         raise ModelFileError(f"opset {own} can not be brought to {version}: {why}; export the model with opset "
