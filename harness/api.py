@@ -91,7 +91,6 @@ if TYPE_CHECKING:
     from harness.onnx.scores import scores_graph, with_output
     from harness.onnx.session import open_session
     from harness.onnx.split import graph_tail
-    from harness.opened import automatic_batch
     from harness.photographs import as_rgb, open_picture, read_photograph, upright
     from harness.resample import map_to_input, resize_maps, scaled_map, scaling_weights
     from harness.stats import stable_seed
@@ -107,7 +106,6 @@ _LAZY = {
     "Rules": "harness.onnx.gradient",
     "Table": "harness.table",
     "as_rgb": "harness.photographs",
-    "automatic_batch": "harness.opened",
     "cache_folder": "harness.cache",
     "closed_loop": "harness.measure",
     "compose": "harness.onnx.compose",
@@ -226,7 +224,6 @@ __all__ = [
     "Unreadable",
     "UnreadableSample",
     "as_rgb",
-    "automatic_batch",
     "cache_folder",
     "closed_loop",
     "compose",

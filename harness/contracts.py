@@ -291,6 +291,10 @@ class ModelHandle(Protocol):
     def layer(self) -> str:
         """Raises ModelFileError when the card names none and none is found."""
 
+    @property
+    def batch(self) -> int:
+        """How many samples to run at a time: what the backend does well and its memory holds."""
+
     def predict(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
         """(N, ...) float32 inputs -> (N, K) scores; of a classifier, its logits."""
 

@@ -100,6 +100,23 @@ def test_maps_are_raw_and_equal_those_of_an_exported_explainer(cli, photograph, 
     assert (facts["method"], facts["layer"], facts["input"]["size"]) == ("grad-cam", "cam_layer", [96, 96])
 
 
+def test_an_explainer_may_share_the_weights_of_the_model(cli, photograph, tmp_path):
+    (tmp_path / "models").mkdir()
+    base = tmp_path / "models" / "base.onnx"
+    base.write_bytes(CAM_CNN.read_bytes())
+    common = ["explain", base, photograph(), "--method", "backprop", "--save-map", "map.npy", "--export"]
+    done = cli(*common, "shared.onnx", "--share-weights")
+    assert done.code == 0, done.err
+    assert "with the weights in" in done.out
+    assert cli(*common, "whole.onnx").code == 0
+    assert (tmp_path / "shared.onnx").stat().st_size < 0.2 * (tmp_path / "whole.onnx").stat().st_size
+    done = cli(*common, "elsewhere/shared.onnx", "--share-weights")
+    assert done.code == 3
+    assert "have to lie in the folder of the graph or below" in done.err
+    assert "--share-weights belongs to --export" in cli("explain", base, "--method", "backprop",
+                                                        "--share-weights").err
+
+
 def test_an_explainer_is_exported_without_a_photograph(cli, tmp_path):
     done = cli("explain", CAM_CNN, "--method", "smoothgrad", "--export", "explainer.onnx")
     assert done.code == 0, done.err
