@@ -137,6 +137,7 @@ def test_full_resnet18_at_224_pixels():
     assert np.median(error) <= 1e-5 * exact.grad.abs().max().item()
 
 
+@pytest.mark.slow
 def test_attention_as_one_operator(zoo, truth):
     """So exported from opset 23 on."""
     model = export(zoo.net("vit"), "dynamo", 23)
