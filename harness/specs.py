@@ -116,7 +116,10 @@ class MetricSpec(Spec):
 
 @dataclass(frozen=True, kw_only=True)
 class BackendSpec(Spec):
-    """factory(params) -> Backend. accepts: the kind of file it opens; precisions: those it can run."""
+    """factory(params) -> Backend. precisions: those it can run.
+
+    accepts: what it opens: an ONNX file, or the folder of an export with the network's weights (`checkpoint`).
+    """
 
     role = "backend"
     accepts: Literal["onnx", "checkpoint"] = "onnx"

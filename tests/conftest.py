@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
-pytest_plugins = ["harness.testing.fixtures"]
+pytest_plugins = ["harness.testing.fixtures", "pytester"]
 
 
 @pytest.fixture(scope="session")

@@ -33,7 +33,8 @@ def at_least(model: onnx.ModelProto, version: int) -> onnx.ModelProto:
         copy.CopyFrom(model)
         return copy
     try:
-        converted: onnx.ModelProto = with_weights(version_converter.convert_version(weightless(model), version), model)
+        # onnx copies a model several times, and looks at no large weight.
+        converted = with_weights(version_converter.convert_version(weightless(model), version), model)
     except Exception as error:
         why = " ".join(str(error).split())[:200]
         raise ModelFileError(f"opset {own} can not be brought to {version}: {why}; export the model with opset "

@@ -9,7 +9,7 @@ from onnx import inliner
 
 from harness.errors import ModelFileError
 from harness.onnx.gradient.errors import GradientError
-from harness.onnx.opsets import at_least, opset_of
+from harness.onnx.opsets import at_least
 from harness.onnx.simplify import simplify
 
 OPSET = 18
@@ -29,9 +29,7 @@ def prepare(model: onnx.ModelProto, *, keep: Sequence[str] = (), fold_batch_norm
 
 
 def upgraded(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The model, or a copy at opset 18 of the standard domain if it is older."""
-    if (opset_of(model) or OPSET) >= OPSET:
-        return model
+    """A copy at opset 18 or newer of the standard domain."""
     try:
         return at_least(model, OPSET)
     except ModelFileError as error:
