@@ -21,13 +21,16 @@ from harness.contracts import Batch, Dataset, Metric, ModelFile, Progress, Sampl
 from harness.errors import CellError, DataError, PluginError
 from harness.geometry import Fit, Size, place, prepare
 from harness.host import blame, create
+from harness.innermaps import Keeper
 from harness.opened import OpenedModel, automatic_batch, available_threads, open_dataset, open_model
 from harness.plan import Cell
 from harness.prefetch import prefetched
 from harness.results import CurveResult, MetricResult
+from harness.showcase import CANDIDATES, evenly_spaced
 from harness.stats import intervals, stable_seed
 from harness.suite import MetricEntry
 from harness.table import Table
+from harness.tasks import TASKS
 
 if TYPE_CHECKING:
     from harness.explaining import Explainer, KeptMaps
@@ -45,6 +48,7 @@ class Quality:
     map_ms: float | None = None
     map_passes: float | None = None
     maps: KeptMaps | None = None
+    inner: Table | None = None
 
     @property
     def cached(self) -> bool:
@@ -63,7 +67,7 @@ def measure(cell: Cell, file: ModelFile, cache: Cache, progress: Progress) -> tu
     missing = [metric for metric in cell.metrics if metric.id not in rows]
     if known is not None and not missing:
         return dataset, Quality(rows, known.predictions, known.unreadable, known.runs_on,
-                                maps=_kept(cell, cache, key))
+                                maps=_kept(cell, cache, key), inner=cache.table("inner", key))
     # Maps are not stored, so an explain cell with a metric that has no rows yet needs the model again.
     reuse = known if cell.saliency is None else None
     quality = _measure(cell, dataset, file, missing, reuse, _Maps(cache, key), progress)
@@ -71,6 +75,10 @@ def measure(cell: Cell, file: ModelFile, cache: Cache, progress: Progress) -> tu
         cache.store_table("rows", keys[id_], table)
     if reuse is None:
         _Stored(quality.predictions, quality.unreadable, quality.runs_on).store(cache, key)
+        if quality.inner is not None:
+            cache.store_table("inner", key, quality.inner)
+    else:
+        quality.inner = cache.table("inner", key)
     quality.rows.update(rows)
     return dataset, quality
 
@@ -134,8 +142,9 @@ def _measure(cell: Cell, dataset: Dataset, file: ModelFile, missing: Sequence[Me
         return replace(quality, runs_on=known.runs_on)
     with open_model(cell, file, available_threads()) as model:
         explainer = _explainer(cell, model, maps)
-        quality = _collect(cell, dataset, missing, _Live(cell, model, explainer), progress)
-        quality = replace(quality, runs_on=model.runs_on, forward_passes=model.passes)
+        keeper = Keeper(TASKS[model.card.task], frozenset(evenly_spaced(len(dataset), CANDIDATES)))
+        quality = _collect(cell, dataset, missing, _Live(cell, model, explainer, keeper), progress)
+        quality = replace(quality, runs_on=model.runs_on, forward_passes=model.passes, inner=keeper.table())
         if explainer is None:
             return quality
         explainer.kept.store(maps.key)
@@ -248,6 +257,7 @@ class _Live:
     cell: Cell
     model: OpenedModel
     explainer: Explainer | None
+    keeper: Keeper
     prepares: ClassVar[bool] = True
 
     @property
@@ -263,6 +273,7 @@ class _Live:
         if inputs is None:
             raise ValueError("a batch was not prepared")
         outputs = self.model.outputs(inputs, batch.ids)
+        self.keeper.see(outputs, len(batch.ids))
         samples = Samples(batch.ids, batch.targets, self.model.to_native(outputs, loaded.fits), self.card,
                           seed=_seed(self.cell), images=batch.images, inputs=inputs, fits=loaded.fits)
         return self.explainer.explain(samples) if self.explainer else samples

@@ -71,14 +71,15 @@ class Output:
 
     shape: symbolic, N = batch, D = all detections of the batch; space: what the host maps from model input pixels back
     to native pixels: coordinates, or a map of class logits, of which the class of each native pixel is kept
-    (harness.masks), never the logits; stored: kept with the predictions (heatmaps are not); required: the task can not
-    do without it.
+    (harness.masks), never the logits; stored: kept with the predictions (heatmaps are not); shown: how the channels of
+    a map that is not stored become pictures (harness.innermaps); required: the task can not do without it.
     """
 
     name: str
     shape: str
     space: Space | None = None
     stored: bool = True
+    shown: Literal["maximum", "each"] = "each"
     required: bool = True
 
     @property
@@ -112,7 +113,7 @@ TASKS: dict[str, Task] = {
             outputs=(
                 Output(name="keypoints", shape="(N,K,2)", space="points"),
                 Output(name="scores", shape="(N,K)", required=False),
-                Output(name="heatmaps", shape="(N,K,h,w)", stored=False, required=False),
+                Output(name="heatmaps", shape="(N,K,h,w)", stored=False, shown="maximum", required=False),
             ),
         ),
         Task(

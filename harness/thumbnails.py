@@ -8,7 +8,8 @@ The folder holds the pictures and `index.json`, a list of {"id", "file", "size",
 is the native [height, width], and all coordinates are native pixels. Masks are pictures of the thumbnail's size. A
 detector's boxes are also drawn, into the file "drawn". Scores are the metrics' numbers of this sample alone. With a
 map, "overlay" is the file with the map over the picture (harness.overlay), and "saliency" says {"class", "label",
-"range"}: what it explains, and its least and largest raw value.
+"range"}: what it explains, and its least and largest raw value. "maps" lists {"name", "file"} of maps from inside of
+the network, over the picture.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from PIL import Image, ImageDraw
 
 from harness.files import write_text
 from harness.geometry import Size, place
+from harness.innermaps import maps_of
 from harness.masks import unpack_mask
 from harness.overlay import overlay, rgb_pixels
 from harness.resample import map_to_native
@@ -55,8 +57,10 @@ class Writer:
         self._entries: list[dict[str, Any]] = []
 
     def add(self, id_: str, image: NDArray[np.uint8], target: Target, predictions: Table, row: int,
-            scores: Mapping[str, float | None] | None = None, map_: KeptMap | None = None) -> None:
-        """image: (H, W, C) native uint8; predictions: a batch's stored outputs, of which `row` belongs to the image."""
+            scores: Mapping[str, float | None] | None = None, map_: KeptMap | None = None,
+            inner: Table | None = None) -> None:
+        """image: (H, W, C) native uint8; predictions: stored outputs, of which `row` belongs to the image; inner: maps
+        of harness.innermaps."""
         self._folder.mkdir(parents=True, exist_ok=True)
         stem = f"{len(self._entries):02d}"
         height, width = image.shape[:2]
@@ -74,6 +78,9 @@ class Writer:
                 self._entries[-1]["drawn"] = self._save_boxes(stem, picture, predictions[output.name][row])
         if map_ is not None:
             self._entries[-1] |= self._save_saliency(stem, image, map_)
+        for title, values in maps_of(inner, row, TASKS[self._card.task], self._card.input.size).items():
+            name = self._save_overlay(f"{stem}.{title.replace(' ', '-')}.jpg", image, values)
+            self._entries[-1].setdefault("maps", []).append({"name": title, "file": name})
 
     def close(self) -> None:
         """Write index.json; without any thumbnail, nothing."""
@@ -102,15 +109,20 @@ class Writer:
         return name
 
     def _save_saliency(self, stem: str, image: NDArray[np.uint8], map_: KeptMap) -> dict[str, Any]:
-        name, (height, width) = f"{stem}.saliency.jpg", image.shape[:2]
-        small = thumbnail_size(height, width)
-        fit = place(Size(height, width), self._card.input)
-        picture = Image.fromarray(rgb_pixels(image)).resize(small, Image.Resampling.LANCZOS)
-        drawn = overlay(np.asarray(picture), map_to_native(map_.values, fit, (small[1], small[0])))
-        Image.fromarray(drawn).save(self._folder / name, quality=88)
+        name = self._save_overlay(f"{stem}.saliency.jpg", image, map_.values)
         bounds = (map_.values.min(), map_.values.max())
         label = _class_names(self._card).get(map_.class_)
         return {"overlay": name, "saliency": {"class": map_.class_, "label": label, "range": list(map(_json, bounds))}}
+
+    def _save_overlay(self, name: str, image: NDArray[np.uint8], values: NDArray[np.float32]) -> str:
+        """The thumbnail with a map (h, w) at the model's input size over it."""
+        height, width = image.shape[:2]
+        small = thumbnail_size(height, width)
+        fit = place(Size(height, width), self._card.input)
+        picture = Image.fromarray(rgb_pixels(image)).resize(small, Image.Resampling.LANCZOS)
+        drawn = overlay(np.asarray(picture), map_to_native(values, fit, (small[1], small[0])))
+        Image.fromarray(drawn).save(self._folder / name, quality=88)
+        return name
 
     def _save_mask(self, name: str, mask: NDArray[Any]) -> str:
         """(H, W) bool as 0 and 255, or class indices as they are with 255 for -1 (ignore), by nearest neighbor."""

@@ -115,8 +115,8 @@ class CellGroup:
         outputs = predictions.select([column for column in predictions if column != IDS])
         for batch in dataset.batches(cell.batch_size or _FEW, showcase.rows):
             for id_, image, target in zip(batch.ids, batch.images, batch.targets, strict=True):
-                map_ = maps.find(id_) if maps else None
-                writer.add(id_, image, target, outputs, rows[id_], showcase.scores.get(rows[id_]), map_)
+                row, map_ = rows[id_], maps.find(id_) if maps else None
+                writer.add(id_, image, target, outputs, row, showcase.scores.get(row), map_, measured.inner)
         writer.close()
         files = {"thumbnails": name}
         if showcase.scores:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,13 +22,15 @@ _MOST_SCORES = 3
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """One sample as one cell sees it. picture: key in Pictures; size: native (height, width)."""
+    """One sample as one cell sees it. picture: key in Pictures; size: native (height, width); maps: (title, key in
+    Pictures) of maps from inside of the network."""
 
     picture: str | None
     size: tuple[int, int]
     shapes: Sequence[Shape]
     caption: str
     scores: Sequence[tuple[str, str]]
+    maps: Sequence[tuple[str, str]] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,14 +122,20 @@ def _card(column: _Column, entry: dict[str, Any], pictures: Pictures) -> Card:
               for name, value in _scores(entry).items() if name in column.cell.metrics]
     picture, drawn = _picture(column.folder, entry, pictures)
     return Card(picture, (int(size[0]), int(size[1])), [] if drawn else shapes(entry), caption(entry),
-                scores[:_MOST_SCORES])
+                scores[:_MOST_SCORES], [*_maps(column.folder, entry, pictures)])
+
+
+def _maps(folder: Path, entry: dict[str, Any], pictures: Pictures) -> Iterator[tuple[str, str]]:
+    for each in entry.get("maps") or []:
+        key = pictures.file(folder / Path(str(each.get("file"))).name)
+        if key is not None:
+            yield str(each.get("name")), key
 
 
 def _picture(folder: Path, entry: dict[str, Any], pictures: Pictures) -> tuple[str | None, bool]:
     """The picture's key, and whether everything is drawn into it already."""
-    for name in ("overlay", "saliency"):  # a map over the picture
-        if isinstance(entry.get(name), str):
-            return pictures.file(folder / Path(entry[name]).name), False
+    if isinstance(entry.get("overlay"), str):  # a saliency map over the picture
+        return pictures.file(folder / Path(entry["overlay"]).name), False
     masks = [(entry.get(side) or {}).get("mask") for side in ("target", "prediction")]
     files = [folder / Path(mask["file"]).name for mask in masks if isinstance(mask, dict) and "file" in mask]
     image = folder / Path(str(entry.get("file"))).name

@@ -145,9 +145,9 @@
   }
 
   // --- samples ----------------------------------------------------------------------------------------------------
+  const loadAll = parent => parent.querySelectorAll("img[data-picture]").forEach(image => { image.src = data.pictures[image.dataset.picture]; });
+
   function pictures() {
-    const load = image => { image.src = data.pictures[image.dataset.picture]; };
-    const loadAll = parent => parent.querySelectorAll("img[data-picture]").forEach(load);
     const seen = new IntersectionObserver(entries => entries.forEach(entry => {
       if (entry.isIntersecting) { loadAll(entry.target); seen.unobserve(entry.target); }
     }), {rootMargin: "600px"});
@@ -173,10 +173,9 @@
       const truth = document.createElement("p");
       truth.textContent = row.querySelector("th .note")?.textContent ?? "";
       const big = card.querySelector(".picture").cloneNode(true);
-      const image = big.querySelector("img");
-      image.src = data.pictures[image.dataset.picture];
-      const parts = [title, truth, big, ...[...cell.querySelectorAll(".caption, dl")].map(each => each.cloneNode(true))];
+      const parts = [title, truth, big, ...[...cell.querySelectorAll(".caption, dl, .maps")].map(each => each.cloneNode(true))];
       dialog.querySelector("div").replaceChildren(...parts);
+      loadAll(dialog);
       dialog.showModal();
     });
   }
