@@ -17,7 +17,7 @@ from harness_saliency_metrics.overlap import box_overlap
 from harness_saliency_metrics.regions import raster
 from harness_saliency_metrics.threshold_tree import Ranking, ThresholdTree
 
-IMAGES = Path(__file__).parent / "images"
+IMAGES = Path(__file__).parent / "pictures"
 SIDE, SCALE, GAP, TOP, BELOW = 64, 4, 24, 34, 46
 WHITE, INK, GRAY, ORANGE, BLUE = (255, 255, 255), (40, 40, 40), (150, 150, 150), (235, 120, 20), (30, 110, 200)
 HEAT = np.array([(10, 10, 40), (90, 20, 110), (190, 50, 90), (245, 130, 40), (250, 240, 150)], np.float64)

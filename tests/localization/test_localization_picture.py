@@ -15,7 +15,7 @@ def test_the_committed_picture_is_current(tmp_path):
     spec.loader.exec_module(module)
     module.main(tmp_path)
     committed, now = (np.asarray(Image.open(folder / "localization.png").convert("RGB"), float)
-                      for folder in (DOCS / "images", tmp_path))
+                      for folder in (DOCS / "pictures", tmp_path))
     assert committed.shape == now.shape
     assert np.abs(committed - now).mean() < 3, "run: python docs/localization_picture.py"
-    assert (DOCS / "images" / "localization.png").stat().st_size < 20_000
+    assert (DOCS / "pictures" / "localization.png").stat().st_size < 20_000
