@@ -98,8 +98,6 @@ if TYPE_CHECKING:
     from harness.onnx.explainer import ExplainerDraft, of_predicted_class
     from harness.onnx.gradient import Graph, Modifier, Rules, standard_rules
     from harness.onnx.interface import checked_feeds
-    from harness.onnx.explainer import ExplainerDraft
-    from harness.onnx.gradient import Graph, Modifier
     from harness.onnx.layers import last_spatial_activation
     from harness.onnx.models import load_card, read_labels
     from harness.onnx.preoptimized import preoptimized
