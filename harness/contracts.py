@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from harness.card import ModelCard
     from harness.geometry import Fit
+    from harness.onnx.gradient import Rules
     from harness.results import CellResult, Results
     from harness.table import Table
     from harness.tasks import Target
@@ -194,6 +195,22 @@ class InferenceSession(Protocol):
     def close(self) -> None: ...
 
 
+@runtime_checkable
+class TellsPrecision(Protocol):
+    """A session that also knows in which types its layers are computed; what a file says may be fused or cast away."""
+
+    def executed(self) -> Mapping[str, int]:
+        """Layers with weights by type, e.g. {"int8": 18, "float32": 2}; empty where it can not be told."""
+
+
+@runtime_checkable
+class TellsSettings(Protocol):
+    """A session whose backend chose its options by measuring."""
+
+    settings: Mapping[str, Any]
+    """What was chosen; {} when nothing was."""
+
+
 class Backend(Protocol):
     """Opens model files. The factory is cheap; heavy imports happen in these methods."""
 
@@ -209,20 +226,53 @@ class Backend(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Raw outcome of a scenario: nanoseconds of every query after warm-up, in order; one query is `batch` samples."""
+    """Raw outcome of one turn of a scenario: nanoseconds of every query after warm-up, in order.
+
+    One query is `batch` samples. note: what a reader must know, e.g. that warm-up did not become steady; parts: by
+    name, nanoseconds of a part of each query, e.g. of opening a session; invalid: why the measurement is not valid,
+    where something else than the harness judged it; joules: used by the machine's processors meanwhile, warm-up
+    included, where it can be read.
+    """
 
     nanoseconds: NDArray[np.int64]
     elapsed_ns: int
     cpu_ns: int
     warmup_queries: int
-    valid: bool = True
-    why: str | None = None
+    note: str | None = None
+    parts: Mapping[str, NDArray[np.int64]] = field(default_factory=dict)
+    invalid: str | None = None
+    joules: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What a scenario times.
+
+    query: one inference of `batch` samples on fixed inputs, with as little around it as possible; opened: a session of
+    its own, which gives a call that runs it once and is closed at the end; seed: for what the scenario draws.
+    """
+
+    query: Callable[[], None]
+    opened: Callable[[], AbstractContextManager[Callable[[], None]]]
+    batch: int = 1
+    seed: int = 0
 
 
 class Scenario(Protocol):
-    """Decides when queries are issued."""
+    """Decides when queries are issued.
 
-    def measure(self, query: Callable[[], None]) -> Timing: ...
+    A measurement is taken in `rounds` turns. Between them the other latency cells of the bench have theirs, so that
+    all of them see the same machine; statistics have the round as their unit.
+    """
+
+    @property
+    def rounds(self) -> int: ...
+
+    def measure(self, subject: Subject, turn: int) -> Timing:
+        """One turn, counted from 0: warm up in the first, settle in the others."""
+
+    def invalidity(self, turns: Sequence[Timing]) -> str | None:
+        """Why the whole measurement is not valid, or None."""
 
 
 class SaliencyGenerator(Protocol):
@@ -236,18 +286,20 @@ class SaliencyGenerator(Protocol):
 class GraphGenerator(Protocol):
     """Explains inside of a graph, which then runs wherever onnxruntime runs."""
 
-    def build(self, graph: onnx.ModelProto, card: ModelCard) -> onnx.ModelProto:
+    def build(self, graph: onnx.ModelProto, card: ModelCard, rules: Rules) -> onnx.ModelProto:
         """An explainer of one model.
 
         graph: the image input as the model has it, one output `scores` (N, K) float32 (harness.onnx.scores), opset 18
         or newer; it must not be changed. card: input geometry, and `cam_layer` as the suite overrides it (where it is
-        None, harness.onnx.layers has a rule).
+        None, harness.onnx.layers has a rule). rules: how gradients pass operators, those of plugins among them.
         Returns a model with the same image input, `class` (N,) int64, further inputs that `feeds` gives, and the
         output `saliency` (N, H, W) float32 at the model's input size. Raises ModelFileError.
         """
 
     def feeds(self, inputs: NDArray[np.float32], seeds: Sequence[int]) -> Mapping[str, NDArray[Any]]:
         """Further inputs, e.g. noise, deterministic by seed; each has one row per sample, or is a scalar."""
+
+    # Either kind may have `fingerprint() -> str`, which changes when files that it reads change.
 
 
 class StoredMaps(Protocol):
@@ -287,6 +339,10 @@ class ModelHandle(Protocol):
     @property
     def layer(self) -> str:
         """Raises ModelFileError when the card names none and none is found."""
+
+    @property
+    def batch(self) -> int:
+        """How many samples to run at a time: what the backend does well and its memory holds."""
 
     def predict(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
         """(N, ...) float32 inputs -> (N, K) scores; of a classifier, its logits."""

@@ -14,7 +14,10 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
 
-PACKAGES = ("vision-harness", "numpy", "scipy", "pillow", "onnx", "onnxruntime", "onnxruntime-gpu", "torch", "openvino")
+from harness import machine
+
+PACKAGES = ("vision-harness", "numpy", "scipy", "pillow", "onnx", "onnxruntime", "onnxruntime-gpu", "torch", "openvino",
+            "mlcommons-loadgen", "nvidia-cudnn-cu13", "nvidia-cublas", "tensorrt")
 Level = Literal["ok", "warn", "error"]
 
 
@@ -35,9 +38,11 @@ def describe() -> dict[str, Any]:
     return {
         "python": platform.python_version(), "platform": platform.platform(), "machine": platform.machine(),
         "cpu": cpu_model(), "logical_cores": os.cpu_count(), "physical_cores": psutil.cpu_count(logical=False),
-        "affinity": affinity(), "cpu_limit": container_cpu_limit(),
-        "memory_gb": round(psutil.virtual_memory().total / 2**30, 1),
-        "gpus": gpus(), "packages": versions(PACKAGES), "commit": git_commit(Path.cwd()),
+        "cpu_flags": machine.cpu_flags(), "cpu_frequency": machine.cpu_frequency(), "affinity": affinity(),
+        "cpu_limit": container_cpu_limit(), "load": machine.load_average(),
+        "memory_gb": round(psutil.virtual_memory().total / 2**30, 1), "memory_limit_gb": machine.memory_limit_gb(),
+        "gpus": gpus(), "gpu_states": machine.gpu_states(_output(*machine.gpu_query())),
+        "packages": versions(PACKAGES), "commit": git_commit(Path.cwd()), "finished": machine.now(),
     }
 
 

@@ -4,16 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Protocol
 
 from harness.errors import did_you_mean
 from harness.results import CellResult, GateResult, LatencyResult
 from harness.suite import GateTable
 
+if TYPE_CHECKING:
+    from harness.signedrank import Shift
 
-def evaluate(gate: GateTable, cells: Sequence[CellResult], baseline: Mapping[str, CellResult] | None) -> GateResult:
+_LEVEL = 0.05
+
+
+class Again(Protocol):
+    """Latencies of cells measured again beside those of the baseline (harness.compare.latency.Again)."""
+
+    @property
+    def problem(self) -> str | None:
+        """Why nothing was measured."""
+
+    def shift(self, key: str, name: str) -> Shift | str:
+        """The ratio to the baseline of a latency field of a cell, or why there is none."""
+
+
+def evaluate(gate: GateTable, cells: Sequence[CellResult], baseline: Mapping[str, CellResult] | None,
+             again: Again | None = None) -> GateResult:
     """Test one gate on the point values of all ok cells that it matches.
 
     A gate that matches no ok cell, or a metric that a matching cell does not have, fails: silence is no success.
+    again: latencies measured beside the baseline's, for `max_regression`; it fails where the ratio over the rounds
+    exceeds what is allowed and is significant at the 5 % level.
     """
     matched = [cell for cell in cells if fnmatchcase(cell.key, gate.cell)]
     measured = [cell for cell in matched if cell.status == "ok"]
@@ -29,6 +49,8 @@ def evaluate(gate: GateTable, cells: Sequence[CellResult], baseline: Mapping[str
         return GateResult(expression=expression(gate), passed=False, cells=keys,
                           reason=f'{missing[0]} has no value "{gate.metric}"{did_you_mean(gate.metric, known)}')
     present = {key: value for key, value in values.items() if value is not None}
+    if remeasures(gate):
+        return _slowdown(gate, keys, again)
     if gate.max_regression is not None:
         return _regression(gate, measured, present, baseline or {})
     worst = min(present.values()) if gate.min is not None else max(present.values())
@@ -42,6 +64,11 @@ def expression(gate: GateTable) -> str:
         return f"{gate.cell} {gate.metric} at most {gate.max_regression} worse than the baseline"
     return f"{gate.cell} {gate.metric} >= {gate.min:g}" if gate.min is not None else \
         f"{gate.cell} {gate.metric} <= {gate.max:g}"
+
+
+def remeasures(gate: GateTable) -> bool:
+    """Whether the gate is decided by measuring latencies again, beside the baseline's."""
+    return gate.max_regression is not None and gate.metric in LatencyResult.model_fields
 
 
 def value_of(cell: CellResult, name: str) -> float | None:
@@ -60,7 +87,6 @@ def result_names(cell: CellResult) -> list[str]:
 def _regression(gate: GateTable, cells: Sequence[CellResult], values: Mapping[str, float],
                 baseline: Mapping[str, CellResult]) -> GateResult:
     """value: the largest relative loss among the cells, positive when worse."""
-    allowed = float((gate.max_regression or "0%").rstrip("%")) / 100
     losses = {}
     for cell in cells:
         old = baseline.get(cell.key)
@@ -74,13 +100,40 @@ def _regression(gate: GateTable, cells: Sequence[CellResult], values: Mapping[st
         loss = -change if _higher_is_better(cell, gate.metric) else change
         losses[cell.key] = loss / abs(before) if before else (0.0 if loss <= 0 else float("inf"))
     worst = max(losses.values())
-    return GateResult(expression=expression(gate), passed=worst <= allowed, value=worst, cells=list(values))
+    return GateResult(expression=expression(gate), passed=worst <= _allowed(gate), value=worst, cells=list(values))
+
+
+def _slowdown(gate: GateTable, keys: Sequence[str], again: Again | None) -> GateResult:
+    """value: the largest relative loss among the cells, positive when slower."""
+    shifts: dict[str, Shift] = {}
+    problem = "the cells were not measured beside the baseline's" if again is None else again.problem
+    if again is not None and problem is None:
+        for key in keys:
+            found = again.shift(key, gate.metric)
+            if isinstance(found, str):
+                problem = f"{key}: {found}"
+            else:
+                shifts[key] = found
+    if problem is not None:
+        return GateResult(expression=expression(gate), passed=False, cells=list(keys), reason=problem)
+    losses = {key: 1 - each.estimate if gate.metric == "throughput" else each.estimate - 1
+              for key, each in shifts.items()}
+    failed = [key for key, loss in losses.items() if loss > _allowed(gate) and shifts[key].p < _LEVEL]
+    reason = f"{failed[0]}: {_told(shifts[failed[0]])}" if failed else None
+    return GateResult(expression=expression(gate), passed=not failed, value=max(losses.values()), cells=list(keys),
+                      reason=reason)
+
+
+def _told(shift: Shift) -> str:
+    interval = f", 95 % interval {shift.interval[0]:.4g} to {shift.interval[1]:.4g}" if shift.interval else ""
+    return f"{shift.estimate:.4g} times the baseline measured beside it{interval}"
+
+
+def _allowed(gate: GateTable) -> float:
+    return float((gate.max_regression or "0%").rstrip("%")) / 100
 
 
 def _incomparable(cell: CellResult, old: CellResult, metric: str) -> str | None:
-    if metric not in cell.metrics:
-        return ("latencies of two runs made at different times can not be compared; "
-                "use min or max, or a ratio to suite.reference")
     new, before = cell.metrics[metric].convention, old.metrics[metric].convention
     return None if new == before else f'{cell.key}: convention "{new}" can not be compared with "{before}"'
 

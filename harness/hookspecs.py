@@ -195,14 +195,19 @@ def harness_scenarios() -> Iterable[ScenarioSpec]:
         from harness.api import ScenarioSpec, Timing, hookimpl
 
         class Once:
+            rounds = 1
+
             def __init__(self, params):
                 pass
 
-            def measure(self, query):
+            def measure(self, subject, turn):
                 cpu, start = time.process_time_ns(), time.perf_counter_ns()
-                query()
+                subject.query()
                 elapsed = time.perf_counter_ns() - start
                 return Timing(np.array([elapsed]), elapsed, time.process_time_ns() - cpu, warmup_queries=0)
+
+            def invalidity(self, turns):
+                return None
 
         @hookimpl
         def harness_scenarios():
@@ -262,10 +267,13 @@ def harness_gradient_rules() -> Iterable[GradientRuleSpec]:
 
         from harness.api import GradientRuleSpec, hookimpl
 
+        def halve(context):
+            return [context.op("Mul", context.dy, context.number(0.5))]
+
         @hookimpl
         def harness_gradient_rules():
             return [GradientRuleSpec(name="Halve", domain="com.acme", summary="Half of the incoming gradient.",
-                                     factory="acme_harness.rules:halve")]
+                                     factory=f"{__name__}:halve")]
     """
 
 

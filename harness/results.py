@@ -78,17 +78,38 @@ class LatencyResult(Record):
     p90_ms: float | None = None
     p95_ms: float | None = None
     p99_ms: float | None = None
+    p50_early_stopping_ms: float | None = None
+    """LoadGen's early-stopping estimate: what the percentile stays below with 99 % confidence."""
+    p90_early_stopping_ms: float | None = None
+    p95_early_stopping_ms: float | None = None
+    p99_early_stopping_ms: float | None = None
     mean_ms: float | None = None
     cpu_ms: float | None = None
     """CPU time of the process per query."""
+    gflops: float | None = None
+    """10^9 operations per second at p50: what is counted on the graph (`cost.gflop`), divided by the time."""
+    peak_share: float | None = None
+    """Relative to what a large float32 matrix product reached on the same backend and threads."""
+    energy_mj: float | None = None
+    """Millijoules per query of all processor packages (RAPL), whoever used them; null where they are not readable."""
     throughput: float | None = None
     """Samples per second."""
+    throughput_ci: tuple[float, float] | None = None
+    """95 % interval, bootstrap over rounds."""
     ratio: float | None = None
-    """p50 relative to the suite's reference cell."""
+    """Relative to the suite's reference cell: typical ratio (Hodges-Lehmann) of the medians of a round, else of p50."""
     ratio_ci: tuple[float, float] | None = None
+    """95 % interval over rounds (signed-rank test); null when they were not measured in the same rounds."""
     ci: tuple[float, float] | None = None
-    """95 % interval of the median in milliseconds, from blocks of queries."""
+    """95 % interval of the median in milliseconds, bootstrap over rounds."""
+    rounds: list[float] = []
+    """Median of each round in milliseconds."""
+    session: str | None = None
+    """Cells with the same value were measured in the same rounds, in turn."""
+    parts: dict[str, float] = {}
+    """Median milliseconds of the parts of a query, e.g. `open` and `first` of a cold start."""
     valid: bool = True
+    """By LoadGen's conditions: queries, duration, early stopping, latency bound."""
     why: str | None = None
     """Why it is not valid, or which percentiles are null for too few queries."""
     noisy: bool | None = None
@@ -151,6 +172,14 @@ class CellResult(Record):
     backend: str
     runs_on: str | None = None
     """Provider or device that really executed the model."""
+    executed: dict[str, int] = {}
+    """Layers with weights by the type that they were really computed in; empty where the backend can not tell."""
+    settings: dict[str, Any] = {}
+    """Options that the backend chose by measuring (`tune = true`)."""
+    model_file: str | None = None
+    """Path of the ONNX file that was measured."""
+    model_sha256: str | None = None
+    """Of that file."""
     saliency: str | None = None
     target: str | None = None
     """The explained class: label or predicted."""
@@ -162,7 +191,7 @@ class CellResult(Record):
     cost: Cost = Cost()
     error: ErrorResult | None = None
     files: dict[str, str] = {}
-    """Raw data beside the results, relative to the run directory: rows, samples, thumbnails."""
+    """Raw data beside the results, relative to the run directory: rows, ids of the samples, samples, thumbnails."""
 
 
 class GateResult(Record):
@@ -201,3 +230,18 @@ class Results(Record):
     cells: list[CellResult]
     """In the order of the plan."""
     gates: list[GateResult] = []
+
+
+def verdict(results: Results) -> tuple[str, str]:
+    """("good", "bad" or "plain", in words): whether the run is good."""
+    broken = sum(cell.status == "failed" for cell in results.cells)
+    lost = sum(not gate.passed for gate in results.gates)
+    if broken or lost:
+        parts = [f"{broken} cell{'s' * (broken != 1)} failed" if broken else "",
+                 f"{lost} of {len(results.gates)} gates failed" if lost else ""]
+        return "bad", ", ".join(filter(None, parts))
+    if not any(cell.status == "ok" for cell in results.cells):
+        return "bad", "nothing was measured"
+    if results.gates:
+        return "good", f"all {len(results.gates)} gates passed" if len(results.gates) > 1 else "the gate passed"
+    return "plain", "no gates"

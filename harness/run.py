@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import os
 from collections.abc import Generator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Protocol
 
-from harness import environment, gates
+from harness import environment, gates, identity
 from harness.cache import Cache, default_folder
+from harness.compare.latency import Again
+from harness.compare.runs import Run
 from harness.contracts import Executor, Progress, RunContext
 from harness.errors import EXIT_CELLS, EXIT_GATE, EXIT_OK, EXIT_PLUGIN, HandledError, PluginError, UsageError
 from harness.host import Host, create, default_params
-from harness.plan import Plan, count_samples, make_plan
+from harness.plan import Plan, count_samples, make_plan, matches
+from harness.ratios import with_ratio
 from harness.results import CellResult, PluginResult, Results
 from harness.rundir import RunDirectory, new_directory, read_results, unfinished_directory
 from harness.specs import ExecutorSpec
@@ -34,6 +38,8 @@ class Observer(Protocol):
     def finished(self, result: CellResult) -> None: ...
 
     def warn(self, message: str) -> None: ...
+
+    def tell(self, message: str) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +86,7 @@ def run_suite(suite: Suite, host: Host, options: RunOptions, observer: Observer)
 def _measure(plan: Plan, host: Host, executor: _SafeExecutor, directory: RunDirectory, cache: Cache, observer: Observer,
              baseline: Mapping[str, CellResult] | None) -> Results:
     suite = plan.suite
+    _make_files(plan, observer)
     ids = {cell.key: cell_id(cell) for cell in plan.cells}
     done = {cell.key: cell for cell in directory.cells() if cell.status == "ok" and ids.get(cell.key) == cell.id}
     groups = _groups(plan, ids, done, directory.path, cache)
@@ -92,10 +99,21 @@ def _measure(plan: Plan, host: Host, executor: _SafeExecutor, directory: RunDire
             done[result.key] = result
             observer.finished(result)
             _notify(host, "harness_cell_finished", replace(context, result=result), observer)
-    results = _results(suite, host, [done[cell.key] for cell in plan.cells], baseline)
+    results = _results(suite, host, [done[cell.key] for cell in plan.cells])
+    again = _measured_again(Run(directory.path, results, host), suite, baseline or {}, observer)
+    judged = [gates.evaluate(gate, results.cells, baseline, again) for gate in suite.gates]
+    results = results.model_copy(update={"gates": judged})
     directory.write_results(results)
     _notify(host, "harness_run_finished", replace(context, results=results), observer)
     return results
+
+
+def _make_files(plan: Plan, observer: Observer) -> None:
+    """Files of other precisions, before the first cell: what they take is no cell's time."""
+    wanted = {(cell.model.id, cell.precision): cell.model for cell in plan.cells if cell.precision != "fp32"}
+    for (_, precision), model in wanted.items():
+        with suppress(HandledError):  # a result of every cell that needs it
+            identity.locate_model(model, precision, observer.tell)
 
 
 def exit_code(results: Results) -> int:
@@ -174,27 +192,45 @@ def _groups(plan: Plan, ids: Mapping[str, str], done: Mapping[str, CellResult], 
     return groups
 
 
-def _results(suite: Suite, host: Host, cells: Sequence[CellResult],
-             baseline: Mapping[str, CellResult] | None) -> Results:
+def _measured_again(run: Run, suite: Suite, baseline: Mapping[str, CellResult], observer: Observer) -> Again | None:
+    """The latencies that gates compare with the baseline's, measured beside them; None when no gate asks for it."""
+    globs = [gate.cell for gate in suite.gates if gates.remeasures(gate)]
+    keys = [cell.key for cell in run.results.cells if cell.latency is not None and matches(cell.key, globs)]
+    known = [key for key in keys if key in baseline and baseline[key].status == "ok"]
+    if not globs or suite.table.baseline is None:
+        return None
+    if set(known) != set(keys):
+        missing = next(key for key in keys if key not in known)
+        return Again(problem=f'the baseline has no ok cell "{missing}"')
+    return Again.of(suite.table.baseline, run, keys, observer.progress)
+
+
+def _results(suite: Suite, host: Host, cells: Sequence[CellResult]) -> Results:
     compared = _with_ratios(cells, suite.table.reference)
     return Results(
-        suite={"path": str(suite.path), **suite.resolved}, environment=environment.describe(),
+        suite={"path": str(suite.path.resolve()), **suite.resolved}, environment=environment.describe(),
         plugins=[PluginResult(name=record.name, distribution=record.provider.distribution,
                               version=record.provider.version)
                  for record in host.plugins if record.status != "disabled"],
-        cells=compared, gates=[gates.evaluate(gate, compared, baseline) for gate in suite.gates])
+        cells=compared)
 
 
 def _with_ratios(cells: Sequence[CellResult], reference: str | None) -> list[CellResult]:
-    """Every latency relative to the reference cell's p50; nothing when that was not measured."""
-    base = next((cell.latency.p50_ms for cell in cells if cell.key == reference and cell.latency), None)
-    return [cell if base is None else _with_ratio(cell, base) for cell in cells]
+    """Every latency relative to the reference cell's; nothing when that was not measured.
 
+    A reference with wildcards is one cell of each model, and a latency is relative to that of its own model.
+    """
+    found = [cell for cell in cells if reference is not None and fnmatchcase(cell.key, reference) and cell.latency]
+    own = {cell.model: cell.latency for cell in reversed(found)}
+    single = found[0].latency if found and found[0].key == reference else None
 
-def _with_ratio(cell: CellResult, base: float) -> CellResult:
-    if cell.latency is None or cell.latency.p50_ms is None:
-        return cell
-    return cell.model_copy(update={"latency": cell.latency.model_copy(update={"ratio": cell.latency.p50_ms / base})})
+    def compared(cell: CellResult) -> CellResult:
+        base = single or own.get(cell.model)
+        if base is None or cell.latency is None:
+            return cell
+        return cell.model_copy(update={"latency": with_ratio(cell.latency, base)})
+
+    return [compared(cell) for cell in cells]
 
 
 def _notify(host: Host, hook: str, context: RunContext, observer: Observer) -> None:

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import json
 import time
-import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from harness import identity, quality, timing
 from harness.cache import IDS, Cache
 from harness.contracts import Dataset, ModelFile, Progress, Unreadable
-from harness.errors import BackendUnavailable, HandledError
+from harness.errors import BackendUnavailable
 from harness.exports import RECORD
+from harness.failures import error_result, peak_rss_mb
 from harness.files import write_bytes, write_text
 from harness.plan import Cell
 from harness.results import CellResult, Cost, ErrorResult
 from harness.table import Table
+from harness.timing import Outcome
 
 _FEW = 4
 """Samples read at a time where nothing says how many: native images may be large."""
@@ -42,6 +45,9 @@ class CellGroup:
         return any(cell.kind == "latency" for cell in self.cells)
 
     def execute(self, progress: Progress, *, fresh_process: bool = False) -> list[CellResult]:
+        if all(cell.kind == "latency" for cell in self.cells):
+            outcomes = timing.measure_cells(self.cells, progress, fresh_process=fresh_process)
+            return [self._latency(outcome, id_) for outcome, id_ in zip(outcomes, self.ids, strict=True)]
         results = [self._execute(cell, id_, progress) for cell, id_ in zip(self.cells, self.ids, strict=True)]
         if fresh_process and len(results) == 1:  # of several cells nobody could tell whose peak it was
             cost = results[0].cost.model_copy(update={"peak_rss_mb": peak_rss_mb()})
@@ -58,7 +64,7 @@ class CellGroup:
         progress(cell.key, 0, cell.samples or 0)
         try:
             file = identity.locate_model(cell.model, cell.precision)
-            measured = self._latency(cell, file) if cell.kind == "latency" else self._quality(cell, file, progress)
+            measured = self._quality(cell, file, progress)
         except BackendUnavailable as error:
             return base_result(cell, id_, status="skipped", reason=str(error))
         except Exception as error:  # noqa: BLE001  a failed cell is a result
@@ -67,24 +73,38 @@ class CellGroup:
         measured["files"].update(self._keep_record(cell, Path(file.path)))
         seconds = round(time.perf_counter() - started, 3)
         model_mb = Path(file.path).stat().st_size / 1e6
-        return base_result(cell, id_, status="ok", **measured,
-                           cost=Cost(seconds=seconds, model_mb=round(model_mb, 3), **cost))
+        return base_result(cell, id_, status="ok", **measured, **model_fields(file),
+                           cost=Cost(seconds=seconds, model_mb=round(model_mb, 3), gflop=_gflop(file), **cost))
 
     def _quality(self, cell: Cell, file: ModelFile, progress: Progress) -> dict[str, Any]:
         dataset, measured = quality.measure(cell, file, self.cache, progress)
         metrics, curves = quality.summarize(cell, measured)
-        files = self._save_rows(cell, measured.rows)
+        files = self._save_rows(cell, measured.rows, measured.predictions)
         files.update(self._save_thumbnails(cell, file, dataset, measured))
-        return {"metrics": metrics, "curves": curves, "runs_on": measured.runs_on, "cached": measured.cached,
+        return {"metrics": metrics, "curves": curves, "runs_on": measured.runs_on,
+                "executed": dict(measured.executed), "cached": measured.cached,
                 "reason": unreadable_note(measured.unreadable, len(dataset)), "files": files,
                 "cost": {"forward_passes": measured.forward_passes, "map_ms": measured.map_ms,
                          "map_passes": measured.map_passes}}
 
-    def _latency(self, cell: Cell, file: ModelFile) -> dict[str, Any]:
-        runs_on, raw, result = timing.measure(cell, file)
+    def _latency(self, outcome: Outcome, id_: str) -> CellResult:
+        cell, opening = outcome.cell, outcome.opening
+        if outcome.failure is not None:
+            failure = outcome.failure
+            return base_result(cell, id_, status="skipped" if failure.error is None else "failed",
+                               reason=failure.reason, error=failure.error)
+        if opening is None:
+            raise ValueError(f"{cell.key} was neither opened nor refused")
         name = f"samples/{slug(cell.key)}.npz"
-        Table({"nanoseconds": raw.nanoseconds}).save(self.directory / name)
-        return {"latency": result, "runs_on": runs_on, "files": {"samples": name}}
+        turns = outcome.turns
+        Table({"nanoseconds": np.concatenate([turn.nanoseconds for turn in turns]),
+               "round": np.repeat(np.arange(len(turns)), [len(turn.nanoseconds) for turn in turns])}
+              ).save(self.directory / name)
+        cost = Cost(seconds=round(outcome.seconds, 3), peak_rss_mb=outcome.peak_rss_mb,
+                    model_mb=round(Path(opening.file.path).stat().st_size / 1e6, 3), gflop=opening.gflop)
+        return base_result(cell, id_, status="ok", latency=outcome.latency, runs_on=opening.runs_on, cost=cost,
+                           executed=dict(opening.executed), settings=dict(opening.settings),
+                           files={"samples": name}, **model_fields(opening.file))
 
     def _keep_record(self, cell: Cell, model: Path) -> dict[str, str]:
         """Copy what is told of the model's training, where its export has it, so that the folder tells the whole."""
@@ -95,10 +115,13 @@ class CellGroup:
         write_bytes(self.directory / name, record.read_bytes())
         return {"export": name}
 
-    def _save_rows(self, cell: Cell, rows: dict[str, Table]) -> dict[str, str]:
-        names = {f"rows.{id_}": f"rows/{slug(cell.key)}/{slug(id_)}.npz" for id_ in rows}
+    def _save_rows(self, cell: Cell, rows: dict[str, Table], predictions: Table) -> dict[str, str]:
+        folder = f"rows/{slug(cell.key)}"
+        names = {f"rows.{id_}": f"{folder}/{slug(id_)}.npz" for id_ in rows}
         for id_, table in rows.items():
             table.save(self.directory / names[f"rows.{id_}"])
+        names["ids"] = f"{folder}/sample ids.npz"  # no slug of a metric has a space
+        predictions.select([IDS]).save(self.directory / names["ids"])
         return names
 
     def _save_thumbnails(self, cell: Cell, file: ModelFile, dataset: Dataset,
@@ -135,15 +158,17 @@ def base_result(cell: Cell, id_: str, **fields: Any) -> CellResult:
         backend=cell.backend.id, saliency=cell.saliency.id if cell.saliency else None, target=cell.target, **fields)
 
 
-def error_result(error: BaseException) -> ErrorResult:
-    """The last place in the code and the plugin that was at work; only for errors that nobody foresaw."""
-    notes = "; ".join(getattr(error, "__notes__", []))
-    if isinstance(error, HandledError):
-        return ErrorResult(type=type(error).__name__, message=str(error), where=notes or None)
-    frames = traceback.extract_tb(error.__traceback__)
-    place = f"{frames[-1].filename}:{frames[-1].lineno}" if frames else ""
-    return ErrorResult(type=type(error).__name__, message=str(error) or type(error).__name__,
-                       where="; ".join(filter(None, [place, notes])) or None)
+def _gflop(file: ModelFile) -> float | None:
+    from harness.onnx.flops import gflop
+    from harness.onnx.models import load_card
+
+    return gflop(Path(file.path), load_card(file))
+
+
+def model_fields(file: ModelFile) -> dict[str, str]:
+    """Which file was measured, so that a later comparison knows whether it is still the same."""
+    path = Path(file.path)
+    return {"model_file": str(path.resolve()), "model_sha256": identity.file_sha256(path)}
 
 
 def unreadable_note(unreadable: Sequence[Unreadable], total: int) -> str | None:
@@ -174,16 +199,3 @@ def cell_id(cell: Cell) -> str:
         return identity.digest([predictions, [identity.of_metric(metric) for metric in cell.metrics], cell.seed])
     except Exception as error:  # noqa: BLE001  it will fail; a retry after the repair gets another id
         return identity.digest(["failed", cell.key, str(error)])
-
-
-def peak_rss_mb() -> float | None:
-    """Peak resident memory of this process in MB; None where the system does not tell."""
-    try:
-        for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
-            if line.startswith("VmHWM:"):
-                return round(int(line.split()[1]) / 1024, 1)
-    except OSError:
-        pass
-    return None
-
-

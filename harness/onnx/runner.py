@@ -57,6 +57,10 @@ class ModelRunner:
                                  f"{len(inputs)}; export it with a dynamic batch or set batch = {fixed}")
         return self.session.bind(self._feeds(inputs))
 
+    def run_once(self, inputs: NDArray[np.float32]) -> None:
+        """One inference whose outputs nobody wants, as a first one is timed."""
+        self.session.run(self._feeds(inputs))
+
     def _feeds(self, inputs: NDArray[np.float32]) -> Outputs:
         return {self.interface.input.name: inputs.astype(self.interface.input.dtype, copy=False)}
 

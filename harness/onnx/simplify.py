@@ -37,14 +37,14 @@ def simplify(model: onnx.ModelProto, *, fold_batch_norm: bool = False, keep: Seq
     try:
         graph_model = ir.serde.deserialize_model(copy)
         added = _output_too(graph_model, keep)
-        declared = {value: value.shape for value in graph_model.graph.outputs}
+        declared = {value.name: value.shape for value in graph_model.graph.outputs}
         for each in _passes():
             each(graph_model)
         if fold_batch_norm:
             _fold_batch_norm(graph_model)
         _no_outputs(graph_model, added)
         for value in graph_model.graph.outputs:
-            value.shape = value.shape or declared.get(value)
+            value.shape = value.shape or declared.get(value.name)
     except ModelFileError:
         raise
     except Exception as error:

@@ -9,8 +9,10 @@ from typing import Any
 
 from harness.api import CellResult, FinishedRun, Params
 
-_LATENCY = {"p50_ms": "ms", "p90_ms": "ms", "p95_ms": "ms", "p99_ms": "ms", "mean_ms": "ms", "cpu_ms": "ms",
-            "throughput": "samples/s", "ratio": ""}
+_LATENCY = {"p50_ms": "ms", "p90_ms": "ms", "p95_ms": "ms", "p99_ms": "ms", "p50_early_stopping_ms": "ms",
+            "p90_early_stopping_ms": "ms", "p95_early_stopping_ms": "ms", "p99_early_stopping_ms": "ms",
+            "mean_ms": "ms", "cpu_ms": "ms", "throughput": "samples/s", "ratio": ""}
+_INTERVALS = {"p50_ms": "ci", "throughput": "throughput_ci", "ratio": "ratio_ci"}
 
 
 class CsvReporter:
@@ -39,5 +41,6 @@ def _rows(cell: CellResult) -> Iterator[list[Any]]:
         yield [*head, name, metric.value, low, high, metric.n, metric.n_invalid, metric.unit, metric.convention, ""]
     if cell.latency is not None:
         for name, unit in _LATENCY.items():
-            low, high = cell.latency.ci if name == "p50_ms" and cell.latency.ci else (None, None)
+            interval = getattr(cell.latency, _INTERVALS[name]) if name in _INTERVALS else None
+            low, high = interval or (None, None)
             yield [*head, name, getattr(cell.latency, name), low, high, cell.latency.n, 0, unit, "", ""]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from harness.api import CellResult, FinishedRun, Params
+from harness.api import CellResult, FinishedRun, Params, markdown_escape, markdown_table, number
 
 
 class MarkdownReporter:
@@ -15,21 +15,22 @@ class MarkdownReporter:
 
     def render(self, run: FinishedRun) -> Mapping[str, str | bytes]:
         results = run.results
-        lines = [f"# {_escape(str(results.suite.get('suite', {}).get('name', 'harness')))}", ""]
+        lines = [f"# {markdown_escape(str(results.suite.get('suite', {}).get('name', 'harness')))}", ""]
         quality = [cell for cell in results.cells if cell.kind != "latency" and cell.status == "ok"]
         timing = [cell for cell in results.cells if cell.latency is not None]
         if quality:
-            lines += _table(["cell", "metric", "value", "95 % interval", "n", "invalid"], _quality(quality))
+            lines += markdown_table(["cell", "metric", "value", "95 % interval", "n", "invalid"], _quality(quality))
         if timing:
-            lines += _table(["cell", "p50 ms", "p90 ms", "p99 ms", "samples/s", "ratio", "valid"], _timing(timing))
+            lines += markdown_table(["cell", "p50 ms", "p90 ms", "p99 ms", "samples/s", "ratio", "valid", "disturbed"],
+                            _timing(timing))
         if results.gates:
-            rows = ((gate.expression, "passed" if gate.passed else "**failed**", _number(gate.value), gate.reason or "")
+            rows = ((gate.expression, "passed" if gate.passed else "**failed**", number(gate.value), gate.reason or "")
                     for gate in results.gates)
-            lines += _table(["gate", "verdict", "value", "reason"], rows)
+            lines += markdown_table(["gate", "verdict", "value", "reason"], rows)
         trouble = [(cell.key, cell.status, cell.error.message if cell.error else cell.reason or "")
                    for cell in results.cells if cell.status != "ok" or cell.reason]
         if trouble:
-            lines += _table(["cell", "status", "reason"], trouble)
+            lines += markdown_table(["cell", "status", "reason"], trouble)
         return {"report.md": "\n".join(lines)}
 
 
@@ -38,29 +39,18 @@ def _quality(cells: Sequence[CellResult]) -> Iterator[Sequence[str]]:
         for name, metric in cell.metrics.items():
             if metric.detail:
                 continue
-            interval = f"{_number(metric.ci[0])} to {_number(metric.ci[1])}" if metric.ci else ""
+            interval = f"{number(metric.ci[0])} to {number(metric.ci[1])}" if metric.ci else ""
             unit = "" if metric.unit == "fraction" else f" {metric.unit}"
-            yield (cell.key, name, _number(metric.value) + unit, interval, str(metric.n), str(metric.n_invalid or ""))
+            yield (cell.key, name, number(metric.value) + unit, interval, str(metric.n), str(metric.n_invalid or ""))
 
 
 def _timing(cells: Sequence[CellResult]) -> Iterator[Sequence[str]]:
     for cell in cells:
         if (latency := cell.latency) is not None:
-            numbers = (latency.p50_ms, latency.p90_ms, latency.p99_ms, latency.throughput, latency.ratio)
-            yield (cell.key, *map(_number, numbers), "yes" if latency.valid else f"no: {latency.why}")
+            numbers = (latency.p50_ms, latency.p90_ms, latency.p99_ms, latency.throughput)
+            yield (cell.key, *map(number, numbers), _with_interval(latency.ratio, latency.ratio_ci),
+                   "yes" if latency.valid else f"no: {latency.why}", "yes" if latency.noisy else "")
 
 
-def _table(columns: Sequence[str], rows: Iterator[Sequence[str]] | Sequence[Sequence[str]]) -> list[str]:
-    lines = [f"| {' | '.join(columns)} |", f"|{'---|' * len(columns)}"]
-    return [*lines, *(f"| {' | '.join(map(_escape, row))} |" for row in rows), ""]
-
-
-def _number(value: float | None) -> str:
-    return "n/a" if value is None else f"{value:.4g}"
-
-
-def _escape(text: str) -> str:
-    """Names come from suites and files: they must not end a cell or become markup."""
-    for char in "\\|<>`*_":
-        text = text.replace(char, f"\\{char}" if char not in "<>" else {"<": "&lt;", ">": "&gt;"}[char])
-    return " ".join(text.split())
+def _with_interval(value: float | None, interval: tuple[float, float] | None) -> str:
+    return number(value) + (f" ({number(interval[0])} to {number(interval[1])})" if interval else "")

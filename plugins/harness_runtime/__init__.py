@@ -1,4 +1,4 @@
-"""What executes and times: onnxruntime's execution providers, the single-stream scenario, the local executors."""
+"""What executes and times: onnxruntime's execution providers, LoadGen's scenarios, the local executors."""
 
 from __future__ import annotations
 
@@ -10,8 +10,14 @@ from harness_runtime.params import (
     CudaParams,
     InlineParams,
     LocalParams,
-    SingleStreamParams,
     TensorrtParams,
+)
+from harness_runtime.scenario_params import (
+    ColdStartParams,
+    MultiStreamParams,
+    OfflineParams,
+    ServerParams,
+    SingleStreamParams,
 )
 
 _PRECISIONS = frozenset({"fp32", "fp16", "int8"})
@@ -32,8 +38,18 @@ def harness_backends() -> Iterable[BackendSpec]:
 
 @hookimpl
 def harness_scenarios() -> Iterable[ScenarioSpec]:
-    return [ScenarioSpec(name="single-stream", summary="Closed loop: the next query starts when the last has ended.",
-                         params=SingleStreamParams, factory="harness_runtime.scenarios:SingleStream")]
+    return [
+        ScenarioSpec(name="single-stream", summary="Closed loop: the next query starts when the last has ended.",
+                     params=SingleStreamParams, factory="harness_runtime.scenarios:SingleStream"),
+        ScenarioSpec(name="multi-stream", summary="Closed loop: a query is one sample of each of several streams.",
+                     params=MultiStreamParams, factory="harness_runtime.scenarios:MultiStream"),
+        ScenarioSpec(name="offline", summary="All samples are there at once: throughput of batches back to back.",
+                     params=OfflineParams, factory="harness_runtime.scenarios:Offline"),
+        ScenarioSpec(name="server", summary="Open loop: Poisson arrivals, and a bound on a latency percentile.",
+                     params=ServerParams, factory="harness_runtime.scenarios:Server"),
+        ScenarioSpec(name="cold-start", summary="A new session and its first inference.",
+                     params=ColdStartParams, factory="harness_runtime.scenarios:ColdStart"),
+    ]
 
 
 @hookimpl

@@ -99,24 +99,17 @@ def _finished(futures: dict[Future[list[CellResult]], Group], timeout: float | N
 def _outcome(future: Future[list[CellResult]], group: Group, timeout: float | None) -> list[CellResult]:
     from pebble import ProcessExpired
 
+    from harness.api import exit_reason
+
     try:
         return future.result()
     except TimeoutError:
         limit = f"not finished within {timeout:g} s" if timeout else "timed out"
         return group.failed("TimeoutError", f"{limit}; `timeout` in the suite's [executor] sets the limit")
     except ProcessExpired as error:
-        return group.failed("ProcessExpired", f"the worker process died: {_death(error.exitcode)}")
+        return group.failed("ProcessExpired", f"the worker process died: {exit_reason(error.exitcode)}")
     except Exception as error:  # noqa: BLE001  e.g. a group or a result that can not be pickled
         return group.failed(type(error).__name__, str(error))
-
-
-def _death(exit_code: int) -> str:
-    """In words; a negative exit code is the signal that killed the process."""
-    try:
-        name = signal.Signals(-exit_code).name
-    except ValueError:
-        return f"exit code {exit_code}"
-    return name + (" (out of memory?)" if name == "SIGKILL" else "")
 
 
 # --- in the worker process -------------------------------------------------------------------------------------------

@@ -1,10 +1,10 @@
-"""Parameters of the backends, the scenario and the executors."""
+"""Parameters of the backends and the executors."""
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from harness.api import Params
 
@@ -25,6 +25,12 @@ class CpuParams(OnnxRuntimeParams):
 
     inter_threads: int = Field(1, gt=0)
     """Operators that run at a time; more than one rarely helps a vision model."""
+    preoptimize: bool = False
+    """Open the graph as onnxruntime optimized it once for this CPU, from the cache: sessions start faster, and run as
+    fast."""
+    tune: bool = False
+    """Choose threads (at most those of the cell), spinning, optimization and with it the memory layout by measuring
+    one sample when the model is opened; what was chosen is recorded. The keys above then have no effect."""
 
 
 class CudaParams(OnnxRuntimeParams):
@@ -66,25 +72,6 @@ class TensorrtParams(OnnxRuntimeParams):
         """As onnxruntime names them."""
         return {"device_id": self.device_id, "trt_fp16_enable": int(self.fp16),
                 "trt_max_workspace_size": self.workspace_mb * 2**20}
-
-
-class SingleStreamParams(Params):
-    """One query after the other."""
-
-    min_queries: int = Field(200, gt=0)
-    """At least so many timed queries; p90 needs 64, p95 130, p99 662."""
-    min_duration_s: float = Field(0.5, ge=0)
-    """And at least so long."""
-    max_duration_s: float = Field(60.0, gt=0)
-    """Stop then in any case; with fewer than `min_queries` the measurement is not valid."""
-    max_warmup_s: float = Field(5.0, gt=0)
-    """Warm-up ends when latencies are steady, or then."""
-
-    @model_validator(mode="after")
-    def _ordered(self) -> Self:
-        if self.min_duration_s > self.max_duration_s:
-            raise ValueError(f"min_duration_s {self.min_duration_s:g} exceeds max_duration_s {self.max_duration_s:g}")
-        return self
 
 
 class LocalParams(Params):

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from harness.gates import evaluate, expression
 from harness.results import CellResult, LatencyResult, MetricResult
+from harness.signedrank import Shift
 from harness.suite import GateTable
 
 KEY = "accuracy/figures/m/fp32/cpu"
@@ -142,11 +143,41 @@ def test_different_conventions_are_not_compared():
     assert (result.passed, result.reason) == (False, f'{KEY}: convention "top50" can not be compared with "abs"')
 
 
-def test_latencies_of_two_runs_are_not_compared():
-    result = evaluate(gate("p50_ms", max_regression="50%"), [cell(latency=timing(1.0))],
-                      {KEY: cell(latency=timing(1.0))})
+class Again:
+    def __init__(self, problem=None, **ratios):
+        self.problem, self.ratios = problem, ratios
+
+    def shift(self, key, name):
+        return shift_of(*self.ratios[key]) if isinstance(self.ratios[key], tuple) else self.ratios[key]
+
+
+def shift_of(ratio, p):
+    return Shift(ratio, (ratio - 0.01, ratio + 0.01), p)
+
+
+@pytest.mark.parametrize(("metric", "ratio", "p", "value", "passed"), [
+    ("p50_ms", 1.04, 0.001, 0.04, True), ("p50_ms", 1.06, 0.001, 0.06, False), ("p50_ms", 1.06, 0.2, 0.06, True),
+    ("p50_ms", 0.5, 0.001, -0.5, True), ("throughput", 0.94, 0.001, 0.06, False),
+    ("throughput", 1.5, 0.001, -0.5, True),
+])
+def test_a_latency_is_judged_by_what_was_measured_beside_the_baseline(metric, ratio, p, value, passed):
+    cells = [cell("a", latency=timing(1.0, throughput=1.0)), cell("b", latency=timing(1.0, throughput=1.0))]
+    again = Again(a=(1.0, 1.0), b=(ratio, p))
+    result = evaluate(gate(metric, max_regression="5%"), cells, {}, again)
+    worst = max(0, value)
+    assert (result.passed, result.value) == (passed, pytest.approx(worst))
+    assert (result.reason is None) == passed
+    if not passed:
+        assert result.reason.startswith(f"b: {ratio:g} times the baseline measured beside it, 95 % interval")
+
+
+@pytest.mark.parametrize(("again", "reason"), [
+    (None, "not measured beside the baseline's"), (Again("the export is gone"), "the export is gone"),
+    (Again(a="no rounds"), "a: no rounds")])
+def test_a_latency_without_its_counterpart_fails(again, reason):
+    result = evaluate(gate("p50_ms", max_regression="50%"), [cell("a", latency=timing(1.0))], {}, again)
     assert not result.passed
-    assert "made at different times can not be compared" in result.reason
+    assert reason in result.reason
 
 
 def test_expressions():

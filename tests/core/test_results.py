@@ -61,6 +61,7 @@ class Silent:
     def progress(self, key, done, total): ...
     def finished(self, result): ...
     def warn(self, message): ...
+    def tell(self, message): ...
 
 
 @pytest.fixture
@@ -183,5 +184,7 @@ def test_every_latency_and_cost_field_may_be_unknown():
     latency = LatencyResult(scenario="single-stream", batch=1, threads=1, n=0, valid=False, why="too few")
     dumped = latency.model_dump()
     assert {name for name, value in dumped.items() if value is None} == {
-        "p50_ms", "p90_ms", "p95_ms", "p99_ms", "mean_ms", "cpu_ms", "throughput", "ratio", "ratio_ci", "ci", "noisy"}
+        *(f"{name}{kind}_ms" for name in ("p50", "p90", "p95", "p99") for kind in ("", "_early_stopping")), "mean_ms",
+        "cpu_ms", "gflops", "peak_share", "energy_mj", "throughput", "throughput_ci", "ratio",
+        "ratio_ci", "ci", "noisy", "session"}
     assert set(Cost().model_dump().values()) == {None}

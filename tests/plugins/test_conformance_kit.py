@@ -248,9 +248,11 @@ def test_saliency(generator, reason):
 
 
 class ForgetsQueries:
-    def measure(self, query):
-        query()
-        query()
+    rounds = 1
+
+    def measure(self, subject, turn):
+        subject.query()
+        subject.query()
         return Timing(np.array([1]), 1, 1, warmup_queries=0)
 
 

@@ -20,9 +20,11 @@ from harness.api import (
     ReporterSpec,
     SaliencySpec,
     Scalar,
+    ScenarioSpec,
     SuitePath,
     Summary,
     Table,
+    Timing,
     Unreadable,
     hookimpl,
     open_session,
@@ -183,7 +185,7 @@ class Brightest:
     def __init__(self, params):
         pass
 
-    def build(self, graph, card):
+    def build(self, graph, card, rules):
         from onnx import TensorProto, helper, numpy_helper
 
         image = graph.graph.input[0]
@@ -226,6 +228,75 @@ class Logged:
 
     def open(self, path, *, threads):
         return LoggedSession(open_session(path, provider="CPUExecutionProvider", threads=threads), self.log)
+
+
+class DyingParams(Params):
+    """When."""
+
+    after: int = 50
+    """Queries before the process ends."""
+
+
+class Dying:
+    """onnxruntime whose process ends in the middle of a measurement."""
+
+    def __init__(self, params):
+        self.after = params.after
+
+    def unavailable(self):
+        return None
+
+    def versions(self):
+        return {"dying": "1"}
+
+    def open(self, path, *, threads):
+        session = open_session(path, threads=threads)
+        bind, left = session.bind, iter(range(self.after))
+
+        def bound(feeds):
+            query = bind(feeds)
+            return lambda: query() if next(left, None) is not None else os._exit(9)
+
+        session.bind = bound
+        return session
+
+
+class Absent(Logged):
+    """A backend that this machine does not have."""
+
+    def unavailable(self):
+        return "it needs a machine from the future"
+
+
+class TurnsParams(Params):
+    """A scenario that notes its turns."""
+
+    log: SuitePath
+    """A line for each turn: process, batch and turn."""
+    rounds: int = 3
+    """Turns."""
+    fails: int = -1
+    """The turn in which it raises."""
+
+
+class Turns:
+    """One query a turn."""
+
+    def __init__(self, params):
+        self.params, self.rounds = params, params.rounds
+
+    def measure(self, subject, turn):
+        with self.params.log.open("a") as file:
+            file.write(f"{os.getpid()} {subject.batch} {turn}\n")
+        if turn == self.params.fails and subject.batch > 1:
+            raise ArithmeticError("out of turn")
+        start = time.perf_counter_ns()
+        subject.query()
+        elapsed = time.perf_counter_ns() - start
+        return Timing(np.array([elapsed]), elapsed, 0, 0)
+
+    def invalidity(self, turns):
+        return None if len(turns) == self.rounds else f"{len(turns)} turns"
 
 
 class LoggedSession:
@@ -299,7 +370,14 @@ def harness_saliency():
 
 @hookimpl
 def harness_backends():
-    return [BackendSpec(name="lab-logged", summary="Notes runs.", params=LogParams, factory=f"{__name__}:Logged")]
+    return [BackendSpec(name="lab-logged", summary="Notes runs.", params=LogParams, factory=f"{__name__}:Logged"),
+            BackendSpec(name="lab-dying", summary="Ends.", params=DyingParams, factory=f"{__name__}:Dying"),
+            BackendSpec(name="lab-absent", summary="Absent.", params=LogParams, factory=f"{__name__}:Absent")]
+
+
+@hookimpl
+def harness_scenarios():
+    return [ScenarioSpec(name="lab-turns", summary="Notes turns.", params=TurnsParams, factory=f"{__name__}:Turns")]
 
 
 @hookimpl

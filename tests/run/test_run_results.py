@@ -90,7 +90,10 @@ def test_latencies_are_relative_to_the_reference(lab):
     base = found["latency/other/fp32/onnxruntime-cpu/single-stream-b1-t1"]
     assert base.ratio == 1.0
     for latency in found.values():
-        assert latency.ratio == latency.p50_ms / base.p50_ms
+        each = [ours / theirs for ours, theirs in zip(latency.rounds, base.rounds, strict=True)]
+        assert min(each) <= latency.ratio_ci[0] <= latency.ratio <= latency.ratio_ci[1] <= max(each)
+        assert (latency.session, len(latency.rounds)) == (base.session, 15)
+        assert latency.noisy in (True, False)
         assert latency.n >= 70
         assert latency.p90_ms >= latency.p50_ms
         assert (latency.p95_ms, latency.p99_ms) == (None, None) or latency.n >= 130
@@ -110,7 +113,10 @@ def test_latency_samples_are_raw_nanoseconds(lab):
     outcome = lab.run(lab.suite + LATENCY)
     for cell in outcome.results.cells:
         with np.load(outcome.directory / cell.files["samples"], allow_pickle=False) as archive:
-            samples = archive["nanoseconds"]
+            samples, rounds = archive["nanoseconds"], archive["round"]
+        assert rounds.tolist() == sorted(rounds)
+        medians = [np.median(samples[rounds == index]) / 1e6 for index in range(15)]
+        assert medians == pytest.approx(cell.latency.rounds)
         assert samples.dtype == np.int64
         assert len(samples) == cell.latency.n
         assert samples.mean() / 1e6 == pytest.approx(cell.latency.mean_ms)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.contracts import Backend, FinishedRun, Reporter, Scenario
+from harness.contracts import Backend, FinishedRun, Reporter, Scenario, Subject, TellsPrecision, TellsSettings
 from harness.specs import BackendSpec, ReporterSpec, ScenarioSpec
 from harness.testing.conformance.expect import expect
 
@@ -33,27 +35,40 @@ def check_backend(spec: BackendSpec, backend: Backend, path: Path, feeds: Mappin
         query = session.bind(feeds)
         query()
         query()
+        if isinstance(session, TellsPrecision):
+            expect(all(count > 0 for count in session.executed().values()), f"{spec.name}: {session.executed()}")
+        if isinstance(session, TellsSettings):
+            json.dumps(dict(session.settings))
     finally:
         session.close()
 
 
 def check_scenario(spec: ScenarioSpec, scenario: Scenario) -> None:
-    """Issues queries, and every time it reports lies within the time that has passed."""
+    """Issues queries in turns, and every time it reports lies within the time that has passed."""
     issued = 0
 
     def query() -> None:
         nonlocal issued
         issued += 1
 
-    started = time.perf_counter_ns()
-    timing = scenario.measure(query)
-    passed = time.perf_counter_ns() - started
-    times = timing.nanoseconds
-    expect(times.ndim == 1 and times.dtype == np.int64 and len(times), f"{spec.name}: {times.dtype} {times.shape}")
-    expect(len(times) + timing.warmup_queries == issued,
-           f"{spec.name}: {issued} queries, {len(times)} reported and {timing.warmup_queries} for warm-up")
-    expect((times >= 0).all() and 0 < timing.elapsed_ns <= passed, f"{spec.name}: times that can not be")
-    expect(timing.valid or timing.why, f"{spec.name}: invalid without a reason")
+    @contextmanager
+    def opened() -> Iterator[Callable[[], None]]:
+        yield query
+
+    expect(scenario.rounds > 0, f"{spec.name}: {scenario.rounds} rounds")
+    turns = []
+    for turn in range(min(2, scenario.rounds)):
+        before, started = issued, time.perf_counter_ns()
+        timing = scenario.measure(Subject(query, opened), turn)
+        passed = time.perf_counter_ns() - started
+        times = timing.nanoseconds
+        expect(times.ndim == 1 and times.dtype == np.int64 and len(times), f"{spec.name}: {times.dtype} {times.shape}")
+        expect(len(times) + timing.warmup_queries == issued - before,
+               f"{spec.name}: {issued - before} queries, {len(times)} reported and {timing.warmup_queries} for warm-up")
+        expect((times >= 0).all() and 0 < timing.elapsed_ns <= passed, f"{spec.name}: times that can not be")
+        turns.append(timing)
+    reason = scenario.invalidity(turns)
+    expect(reason is None or reason.strip(), f"{spec.name}: invalid without a reason")
 
 
 def check_reporter(spec: ReporterSpec, reporter: Reporter, run: FinishedRun) -> None:

@@ -1,0 +1,184 @@
+"""Latencies of two runs: as they were found, which is advisory, or measured again side by side, which decides."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from harness import identity
+from harness.compare.pairing import POWER_Z
+from harness.compare.records import ComparisonRow
+from harness.compare.runs import Run
+from harness.contracts import Progress, Timing
+from harness.errors import HandledError, UsageError
+from harness.measure.clocks import MS, SECOND
+from harness.measure.percentiles import percentile
+from harness.plan import Cell
+from harness.results import CellResult
+from harness.signedrank import Shift, ratio_shift
+from harness.stats import Interval, stable_seed
+from harness.timing import Outcome, measure_cells
+
+ADVISORY = "measured at different times: advisory; --rerun measures both again, side by side"
+_REPLICATES = 2000
+_MOST_ROUNDS, _TURN_S, _BUDGET_S = 100, 0.02, 8.0
+_BESIDE_S = 0.005
+"""Settling and the spin around each turn."""
+
+STATISTICS: Mapping[str, Callable[[Timing], float]] = {
+    "p50_ms": lambda turn: float(np.median(turn.nanoseconds)) * MS,
+    "p90_ms": lambda turn: percentile(turn.nanoseconds, 0.9) * MS,
+    "p95_ms": lambda turn: percentile(turn.nanoseconds, 0.95) * MS,
+    "p99_ms": lambda turn: percentile(turn.nanoseconds, 0.99) * MS,
+    "mean_ms": lambda turn: float(turn.nanoseconds.mean()) * MS,
+    "cpu_ms": lambda turn: turn.cpu_ns / len(turn.nanoseconds) * MS,
+    "throughput": lambda turn: len(turn.nanoseconds) * SECOND / turn.elapsed_ns,
+}
+"""Of one round, by latency field; `throughput` in queries per second, which cancels in a ratio."""
+MARGIN = 0.01
+"""Two sessions of one file differ by up to so much, depending on where their memory happens to lie."""
+_TYPICAL = {"p50_ms": 1, "mean_ms": 1, "throughput": -1}
+"""Fields that follow the time of a typical query, and whether as its inverse."""
+
+
+@dataclass(frozen=True, slots=True)
+class SideBySide:
+    """One cell of two runs, measured in the same rounds. Raises nothing: `problem` says why there is no shift."""
+
+    old: Outcome
+    new: Outcome
+
+    @property
+    def problem(self) -> str | None:
+        for name, outcome in (("A", self.old), ("B", self.new)):
+            if outcome.failure is not None:
+                error = outcome.failure.error
+                return f"run {name}'s export: {error.message if error else outcome.failure.reason}"
+        return None
+
+    @property
+    def disturbed(self) -> bool:
+        """Whether something else was at work on the machine."""
+        return any(outcome.latency is not None and outcome.latency.noisy for outcome in (self.old, self.new))
+
+    def shift(self, name: str) -> Shift:
+        """The ratio new / old of a latency field over the rounds; p is that of no ratio beyond MARGIN.
+
+        On a disturbed machine the fastest query of each round stands for a typical one: where the process has to wait
+        for its core, medians of short turns say more about the others than about the model.
+        """
+        statistic = STATISTICS[name]
+        if self.disturbed and name in _TYPICAL:
+            def statistic(turn: Timing) -> float:
+                return float(turn.nanoseconds.min()) ** _TYPICAL[name]
+        return ratio_shift([statistic(turn) for turn in self.new.turns], [statistic(turn) for turn in self.old.turns],
+                           margin=MARGIN)
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """Cells measured beside those of a baseline, as gates ask for them. problem: why nothing was measured."""
+
+    pairs: Mapping[str, SideBySide] = field(default_factory=dict)
+    problem: str | None = None
+
+    @classmethod
+    def of(cls, baseline: Path, new: Run, keys: Sequence[str], progress: Progress) -> Again:
+        """Measure; whatever prevents it is a problem, not an exception."""
+        try:
+            return cls(measure_again(Run.read(baseline, new.host), new, keys, progress))
+        except HandledError as error:
+            return cls(problem=str(error))
+
+    def shift(self, key: str, name: str) -> Shift | str:
+        """The ratio new / old of a latency field, or why there is none."""
+        if key not in self.pairs:
+            return "not measured beside the baseline's"
+        pair = self.pairs[key]
+        if pair.problem is not None:
+            return pair.problem
+        return pair.shift(name) if name in STATISTICS else f"{name} can not be compared over rounds"
+
+
+def measure_again(a: Run, b: Run, keys: Sequence[str], progress: Progress) -> dict[str, SideBySide]:
+    """Measure latency cells of both runs in turns, in processes of their own.
+
+    Raises UsageError when the export that a run measured is not there any more.
+    """
+    pairs = {key: tuple(_thorough(_cell(run, key, name), a.cells[key], b.cells[key])
+                        for run, name in ((a, "A"), (b, "B"))) for key in keys}
+    cells = [cell for pair in pairs.values() for cell in pair]
+    outcomes = {outcome.cell.key: outcome for outcome in measure_cells(cells, progress, isolated=True)}
+    return {key: SideBySide(outcomes[old.key], outcomes[new.key]) for key, (old, new) in pairs.items()}
+
+
+def _thorough(cell: Cell, *measured: CellResult) -> Cell:
+    """The cell with many short turns: two at a time can afford more rounds than a bench of many, and noise needs them.
+
+    As many turns of 20 ms, or of two queries, as two cells can have within some 8 seconds, 100 at most; never fewer
+    than the suite asks for. Scenarios that have no such parameters stay as they are.
+    """
+    setting = cell.latency
+    if setting is None or not {"rounds", "min_duration_s"} <= set(type(setting.params).model_fields):
+        return cell
+    slowest = max((each.latency.p50_ms or 0.0 for each in measured if each.latency is not None), default=0.0) / 1e3
+    turn = max(_TURN_S, 2 * slowest)
+    own = setting.params.model_dump()
+    rounds = max(own["rounds"], min(_MOST_ROUNDS, int(_BUDGET_S / 2 / (turn + slowest + _BESIDE_S))))
+    longer = {"rounds": rounds, "min_duration_s": max(own["min_duration_s"], rounds * _TURN_S)}
+    return replace(cell, latency=replace(setting, params=setting.params.model_copy(update=longer)))
+
+
+def rerun_row(key: str, again: SideBySide) -> ComparisonRow:
+    """The p50 of a cell that was measured again."""
+    if again.problem is not None or again.old.latency is None or again.new.latency is None:
+        return ComparisonRow(cell=key, metric="p50_ms", a=None, b=None, unit="ms", note=again.problem or "no rounds")
+    found = again.shift("p50_ms")
+    return ComparisonRow(
+        cell=key, metric="p50_ms", a=again.old.latency.p50_ms, b=again.new.latency.p50_ms, unit="ms",
+        change=found.estimate - 1, ci=_less_one(found.interval), loss=found.estimate - 1, p=found.p,
+        minimum_detectable=_detectable(found.interval), n=len(again.old.turns), test="signed-rank",
+        note="the machine was disturbed: the fastest query of each round decides" if again.disturbed else "")
+
+
+def advisory_row(key: str, a: CellResult, b: CellResult) -> ComparisonRow:
+    """The p50 of a cell as both runs found it: rounds are drawn from each, and they are not paired."""
+    ours, theirs = a.latency, b.latency
+    if ours is None or theirs is None or not ours.rounds or not theirs.rounds:
+        return ComparisonRow(cell=key, metric="p50_ms", a=ours and ours.p50_ms, b=theirs and theirs.p50_ms, unit="ms",
+                             verdict="advisory", note="without rounds")
+    rng = np.random.default_rng(stable_seed("advisory", key))
+    drawn = [np.median(rng.choice(each, (_REPLICATES, len(each))), axis=1) for each in (ours.rounds, theirs.rounds)]
+    low, high = np.quantile(drawn[1] / drawn[0], (0.025, 0.975)) - 1
+    change = float(np.median(theirs.rounds) / np.median(ours.rounds)) - 1
+    return ComparisonRow(cell=key, metric="p50_ms", a=ours.p50_ms, b=theirs.p50_ms, unit="ms", change=change,
+                         ci=(float(low), float(high)), loss=change, n=min(len(ours.rounds), len(theirs.rounds)),
+                         verdict="advisory", note=ADVISORY)
+
+
+def _cell(run: Run, key: str, name: str) -> Cell:
+    cell = run.plan.get(key)
+    told = f"run {name} ({run.path}): {key} can not be measured again"
+    if cell is None:
+        raise UsageError(f"{told}: its suite does not have this cell")
+    try:
+        path = Path(identity.locate_model(cell.model, cell.precision).path)
+    except HandledError as error:
+        raise UsageError(f"{told}: {error}") from None
+    measured = run.cells[key].model_sha256
+    if measured is not None and identity.file_sha256(path) != measured:
+        raise UsageError(f"{told}: {path} is not the file that was measured; keep the export of a baseline in a folder "
+                         "of its own and name it in its suite (models.NAME.export)")
+    return replace(cell, model=replace(cell.model, id=f"{name}:{cell.model.id}"))
+
+
+def _less_one(interval: Interval | None) -> Interval | None:
+    return None if interval is None else (interval[0] - 1, interval[1] - 1)
+
+
+def _detectable(interval: Interval | None) -> float | None:
+    """From the width of a 95 % interval to what is found in 80 % of cases."""
+    return None if interval is None else (interval[1] - interval[0]) / 2 / 1.959963984540054 * POWER_Z

@@ -1,0 +1,154 @@
+"""What interleaved comparisons claim: equal things rarely alarm, 5 % more work is found, on a disturbed machine too.
+
+HARNESS_COMPARISONS sets how many of each kind are made (200 by default; a comparison takes a few seconds).
+"""
+
+import os
+import statistics
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+from onnx import TensorProto, helper, numpy_helper, save
+
+from harness.compare.latency import MARGIN, SideBySide
+from harness.host import Host
+from harness.plan import make_plan
+from harness.reading import read_suite
+from harness.signedrank import ratio_shift
+from harness.timing import measure_cells
+from harness.timing.station import Station
+
+pytestmark = pytest.mark.perf
+
+COMPARISONS = int(os.environ.get("HARNESS_COMPARISONS", "200"))
+ROUNDS, SECONDS = 100, 2.0
+LIMIT_S = 10.0
+SUITE = """
+[suite]
+name = "twins"
+[[bench]]
+models = ["a", "b"]
+latency = [{{ rounds = {rounds}, min_queries = 200, min_duration_s = {seconds}, max_warmup_s = 0.5 }}]
+"""
+MODEL = """
+[models.{name}]
+use = "onnx"
+path = "{path}"
+task = "classification"
+input = {{ size = [32, 32], range = [0.0, 1.0] }}
+labels = ["a", "b"]
+"""
+HOG = """
+import random, time
+random.seed({seed})
+while True:
+    end = time.perf_counter() + random.expovariate(1 / 0.4)
+    while time.perf_counter() < end:
+        pass
+    time.sleep(random.expovariate(1 / 0.4))
+"""
+
+
+def write_network(path, layers):
+    """`layers` equal convolutions: one in twenty more is 5 % more work."""
+    kernel = np.random.default_rng(0).normal(size=(16, 16, 3, 3)).astype(np.float32) / 12
+    weights = [numpy_helper.from_array(kernel[:, :3], "first"), numpy_helper.from_array(kernel, "w"),
+               numpy_helper.from_array(np.arange(2), "two")]
+    nodes = [helper.make_node("Conv", ["image", "first"], ["x0"], pads=[1, 1, 1, 1])]
+    nodes += [helper.make_node("Conv", [f"x{index}", "w"], [f"x{index + 1}"], pads=[1, 1, 1, 1])
+              for index in range(layers)]
+    nodes += [helper.make_node("GlobalAveragePool", [f"x{layers}"], ["pooled"]),
+              helper.make_node("Flatten", ["pooled"], ["flat"]),
+              helper.make_node("Gather", ["flat", "two"], ["logits"], axis=1)]
+    graph = helper.make_graph(
+        nodes, "twin", [helper.make_tensor_value_info("image", TensorProto.FLOAT, ["batch", 3, 32, 32])],
+        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", 2])], weights)
+    save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9), str(path))
+
+
+@pytest.fixture(scope="module")
+def twins(tmp_path_factory):
+    """twins(layers of b): the cells of two networks, a with 40 layers."""
+    folder = tmp_path_factory.mktemp("twins")
+    host = Host.discover()
+    for layers in (40, 42):
+        write_network(folder / f"{layers}.onnx", layers)
+
+    def cells(layers):
+        path = folder / "suite.toml"
+        models = MODEL.format(name="a", path="40.onnx") + MODEL.format(name="b", path=f"{layers}.onnx")
+        path.write_text(SUITE.format(rounds=ROUNDS, seconds=SECONDS) + models)
+        return make_plan(read_suite(path, host)).cells
+
+    return cells
+
+
+@contextmanager
+def hog(active):
+    """A process that loads a core at random times."""
+    process = subprocess.Popen([sys.executable, "-c", HOG.format(seed=1)]) if active else None
+    try:
+        yield
+    finally:
+        if process is not None:
+            process.kill()
+            process.wait()
+
+
+def interleaved(cells):
+    return SideBySide(*measure_cells(cells, lambda key, done, total: None)).shift("p50_ms")
+
+
+def sequential(cells):
+    """The same turns and the same test, but all turns of one before those of the other."""
+    station = Station()
+    try:
+        rounds = []
+        for cell in cells:
+            station.open(cell)
+            rounds.append([float(station.measure(cell.key, turn).nanoseconds.min()) for turn in range(ROUNDS)])
+    finally:
+        station.close()
+    return ratio_shift(rounds[1], rounds[0], margin=MARGIN)
+
+
+def alarms(compare, cells, count):
+    """Share of comparisons that are significant at the 5 % level, and the longest one in seconds."""
+    found, longest = [], 0.0
+    for _ in range(count):
+        started = time.perf_counter()
+        found.append(compare(cells))
+        longest = max(longest, time.perf_counter() - started)
+    return sum(shift.p < 0.05 for shift in found) / count, longest, statistics.median(s.estimate for s in found)
+
+
+@pytest.mark.parametrize("disturbed", [False, True], ids=["quiet", "hog"])
+def test_equal_networks_rarely_alarm(twins, disturbed, record_property, capsys):
+    with hog(disturbed):
+        share, longest, ratio = alarms(interleaved, twins(40), COMPARISONS)
+        apart, _, _ = alarms(sequential, twins(40), max(10, COMPARISONS // 4))
+    record_property("alarms", share)
+    record_property("alarms_sequential", apart)
+    with capsys.disabled():
+        print(f"\nA/A {'with' if disturbed else 'without'} hog: {share:.1%} of {COMPARISONS} alarm interleaved "  # noqa: T201
+              f"(median ratio {ratio:.4f}, longest {longest:.1f} s), {apart:.1%} one after the other")
+    assert longest <= LIMIT_S
+    assert share <= 0.085
+    assert not disturbed or apart > 2 * max(share, 0.05)
+
+
+@pytest.mark.parametrize("disturbed", [False, True], ids=["quiet", "hog"])
+def test_five_percent_more_work_is_found(twins, disturbed, record_property, capsys):
+    count = max(10, COMPARISONS // 10)
+    with hog(disturbed):
+        share, longest, ratio = alarms(interleaved, twins(42), count)
+    record_property("found", share)
+    record_property("ratio", ratio)
+    with capsys.disabled():
+        print(f"\n5 % more work {'with' if disturbed else 'without'} hog: found in {share:.1%} of {count} "  # noqa: T201
+              f"(median ratio {ratio:.4f}, longest {longest:.1f} s)")
+    assert share >= 0.9
