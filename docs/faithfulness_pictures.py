@@ -8,22 +8,24 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
-from scipy.ndimage import gaussian_filter, zoom
+from scipy.ndimage import gaussian_filter
 
 from harness.evaluate import card_of
+from harness.explaining import generator_of
 from harness.geometry import prepare
 from harness.handle import Handle, open_handle
+from harness.host import Host
 from harness.onnx.session import open_session
+from harness.specs import SaliencySpec
 from harness_classification.foreground import Foreground
 from harness_classification.params import ForegroundParams
 from harness_saliency_metrics.imputation import impute
 from harness_saliency_metrics.mismatches import classify
 from harness_saliency_metrics.ordering import background, descending
 from harness_saliency_metrics.probabilities import probabilities
-from harness_saliency_metrics.randomization import weight_layers
 from harness_saliency_metrics.warping import warp
 
-IMAGES = Path(__file__).parent / "images"
+PICTURES = Path(__file__).parent / "pictures"
 EXPORT = Path(__file__).parents[1] / "exports" / "cam-cnn" / "model.fp32.onnx"
 MEAN, STD = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
 GAP, BAR, ZOOM = 8, 14, 2
@@ -31,7 +33,7 @@ Floats = NDArray[np.float32]
 Pixels = NDArray[np.uint8]
 
 
-def main(folder: Path = IMAGES) -> None:
+def main(folder: Path = PICTURES) -> None:
     """Write both pictures."""
     folder.mkdir(exist_ok=True)
     save(folder / "faithfulness.png", faithfulness_panels())
@@ -77,11 +79,9 @@ def faithfulness_panels() -> list[tuple[str, Pixels]]:
 
 
 def activation_map(handle: Handle, inputs: Floats, target: int) -> Floats:
-    """Class activation map (Zhou 2016, equation 2), enlarged."""
-    weights = next(value for value in weight_layers(handle.graph)[0].values() if value.ndim == 2)
-    own = weights[target] if len(weights) == len(handle.card.labels) else weights[:, target]
-    coarse = np.tensordot(own, handle.activations(inputs)[0], axes=1)
-    return np.asarray(zoom(coarse, inputs.shape[2] / coarse.shape[0], order=1), np.float32)
+    """Of the class, as `cam` makes it."""
+    spec = Host.discover().spec(SaliencySpec, "cam")
+    return generator_of(spec, spec.params()).explain(handle, inputs, np.array([target]), [0])[0]
 
 
 def exchanged(handle: Handle, start: Floats, end: Floats, order: NDArray[np.int64], target: int) -> NDArray[np.float64]:

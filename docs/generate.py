@@ -6,6 +6,7 @@ change of the code; the tests fail while a page is out of date.
     <!-- help -->                              the help of every command
     <!-- fields package.module:Model -->       the fields of a pydantic model
     <!-- params ROLE NAME -->                  summary and parameters of a plugin's declaration
+    <!-- gradients -->                         the operators that can be differentiated, by family
 """
 
 from __future__ import annotations
@@ -21,12 +22,13 @@ from pydantic import BaseModel
 
 DOCS = Path(__file__).parent
 WIDTH = 100
-_BLOCK = re.compile(r"(<!-- (help|fields|params)([^>]*) -->\n).*?(<!-- end -->)", re.DOTALL)
+_BLOCK = re.compile(r"(<!-- (help|fields|params|gradients)([^>]*) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def rewritten(page: str) -> str:
     """The page with all of its generated blocks made anew."""
-    makers = {"help": help_block, "fields": fields_block, "params": params_block}
+    makers = {"help": help_block, "fields": fields_block, "params": params_block,
+              "gradients": gradients_block}
     return _BLOCK.sub(lambda match: f"{match[1]}\n{makers[match[2]](*match[3].split())}\n{match[4]}", page)
 
 
@@ -62,6 +64,23 @@ def params_block(role: str, name: str) -> str:
 
     spec = next(spec for spec in Host.discover().specs(Spec) if (spec.role, spec.name) == (role, name))
     return f"{spec.summary}\n\n" + (_fields(spec.params) if spec.params.model_fields else "No parameters.\n")
+
+
+def gradients_block() -> str:
+    """A table of the operators with a gradient rule; families are modules, named by their docstrings."""
+    from harness.onnx.gradient import standard_rules
+
+    families: dict[str, list[str]] = {}
+    for (domain, operator), rule in standard_rules().table.items():
+        families.setdefault(rule.__module__, []).append(f"{domain}.{operator}" if domain else operator)
+    rows = [f"| {_family(module)} | {', '.join(f'`{name}`' for name in sorted(operators))} |"
+            for module, operators in sorted(families.items())]
+    return "\n".join(["| family | operators |", "|---|---|", *rows]) + "\n"
+
+
+def _family(module: str) -> str:
+    first = (importlib.import_module(module).__doc__ or module).splitlines()[0]
+    return re.split(r"[:,.]", re.sub(r"^(Rules|The rule) of ", "", first))[0]
 
 
 def _fields(model: type[BaseModel]) -> str:

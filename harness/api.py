@@ -31,6 +31,8 @@ from harness.contracts import (
     StoredMaps,
     Subject,
     Summary,
+    TellsPrecision,
+    TellsSettings,
     TensorInfo,
     Timing,
     Unreadable,
@@ -50,7 +52,7 @@ from harness.errors import (
 )
 from harness.hookspecs import hookimpl
 from harness.params import Params, SuitePath
-from harness.results import CellResult, GateResult, LatencyResult, MetricResult, Results
+from harness.results import CellResult, GateResult, LatencyResult, MetricResult, Results, verdict
 from harness.specs import (
     API_VERSION,
     BackendSpec,
@@ -76,8 +78,11 @@ from harness.tasks import (
 from harness.trainable import Finish, Pretrained, Recipe, Trainable
 
 if TYPE_CHECKING:
+    from harness.cache import cache_folder
     from harness.failures import exit_reason
+    from harness.files import write_bytes
     from harness.geometry import Fit, normalize, prepare
+    from harness.identity import package_sources
     from harness.markdown import markdown_escape, markdown_table, number
     from harness.masks import unpack_mask
     from harness.measure import (
@@ -89,16 +94,21 @@ if TYPE_CHECKING:
         poisson_arrivals,
         warm_up,
     )
-    from harness.onnx.explainer import ExplainerDraft
-    from harness.onnx.gradient import Graph, Modifier
+    from harness.onnx.compose import compose
+    from harness.onnx.explainer import ExplainerDraft, of_predicted_class
+    from harness.onnx.gradient import Graph, Modifier, Rules, standard_rules
+    from harness.onnx.interface import checked_feeds
     from harness.onnx.layers import last_spatial_activation
-    from harness.onnx.models import read_labels
+    from harness.onnx.models import load_card, read_labels
+    from harness.onnx.preoptimized import preoptimized
     from harness.onnx.providers import provider_problem, provider_versions
-    from harness.onnx.scores import with_output
+    from harness.onnx.saliency_fed import feed_saliency
+    from harness.onnx.scores import scores_graph, with_output
     from harness.onnx.session import open_session
     from harness.onnx.split import graph_tail
-    from harness.opened import automatic_batch
+    from harness.onnx.tuning import tuned_session
     from harness.photographs import as_rgb, open_picture, read_photograph, upright
+    from harness.reloading import reload
     from harness.resample import map_to_input, resize_maps, scaled_map, scaling_weights
     from harness.stats import stable_seed
     from harness.suppression import decode_ssd
@@ -110,39 +120,52 @@ _LAZY = {
     "Graph": "harness.onnx.gradient",
     "Modifier": "harness.onnx.gradient",
     "Ragged": "harness.table",
+    "Rules": "harness.onnx.gradient",
     "Table": "harness.table",
     "as_rgb": "harness.photographs",
-    "automatic_batch": "harness.opened",
+    "cache_folder": "harness.cache",
+    "checked_feeds": "harness.onnx.interface",
     "closed_loop": "harness.measure",
     "cold_start": "harness.measure",
     "collector_off": "harness.measure",
+    "compose": "harness.onnx.compose",
     "decode_ssd": "harness.suppression",
     "exit_reason": "harness.failures",
+    "feed_saliency": "harness.onnx.saliency_fed",
     "graph_tail": "harness.onnx.split",
     "invalidity": "harness.measure",
+    "last_spatial_activation": "harness.onnx.layers",
+    "load_card": "harness.onnx.models",
+    "map_to_input": "harness.resample",
     "markdown_escape": "harness.markdown",
     "markdown_table": "harness.markdown",
-    "number": "harness.markdown",
-    "open_loop": "harness.measure",
-    "last_spatial_activation": "harness.onnx.layers",
-    "map_to_input": "harness.resample",
     "normalize": "harness.geometry",
+    "number": "harness.markdown",
+    "of_predicted_class": "harness.onnx.explainer",
+    "open_loop": "harness.measure",
     "open_picture": "harness.photographs",
     "open_session": "harness.onnx.session",
+    "package_sources": "harness.identity",
     "poisson_arrivals": "harness.measure",
+    "preoptimized": "harness.onnx.preoptimized",
     "prepare": "harness.geometry",
     "provider_problem": "harness.onnx.providers",
     "provider_versions": "harness.onnx.providers",
     "read_labels": "harness.onnx.models",
     "read_photograph": "harness.photographs",
+    "reload": "harness.reloading",
     "resize_maps": "harness.resample",
     "scaled_map": "harness.resample",
     "scaling_weights": "harness.resample",
+    "scores_graph": "harness.onnx.scores",
     "stable_seed": "harness.stats",
+    "standard_rules": "harness.onnx.gradient",
+    "tuned_session": "harness.onnx.tuning",
     "unpack_mask": "harness.masks",
     "upright": "harness.photographs",
     "warm_up": "harness.measure",
     "with_output": "harness.onnx.scores",
+    "write_bytes": "harness.files",
 }
 """Names whose modules need numpy, Pillow or onnxruntime: imported when a plugin first asks for them."""
 
@@ -210,6 +233,7 @@ __all__ = [
     "Reporter",
     "ReporterSpec",
     "Results",
+    "Rules",
     "RunContext",
     "SaliencyGenerator",
     "SaliencySpec",
@@ -227,6 +251,8 @@ __all__ = [
     "Target",
     "Task",
     "TaskMismatch",
+    "TellsPrecision",
+    "TellsSettings",
     "TensorInfo",
     "TileSpec",
     "Timing",
@@ -234,40 +260,53 @@ __all__ = [
     "Unreadable",
     "UnreadableSample",
     "as_rgb",
-    "automatic_batch",
+    "cache_folder",
+    "checked_feeds",
     "closed_loop",
     "cold_start",
     "collector_off",
+    "compose",
     "decode_ssd",
     "did_you_mean",
     "evenly",
     "exit_reason",
+    "feed_saliency",
     "files_fingerprint",
     "graph_tail",
     "hookimpl",
     "invalidity",
     "last_spatial_activation",
+    "load_card",
     "map_to_input",
     "markdown_escape",
     "markdown_table",
     "normalize",
     "number",
+    "of_predicted_class",
     "one_of",
     "open_loop",
     "open_picture",
     "open_session",
+    "package_sources",
     "poisson_arrivals",
+    "preoptimized",
     "prepare",
     "provider_problem",
     "provider_versions",
     "read_labels",
     "read_photograph",
+    "reload",
     "resize_maps",
     "scaled_map",
     "scaling_weights",
+    "scores_graph",
     "stable_seed",
+    "standard_rules",
+    "tuned_session",
     "unpack_mask",
     "upright",
+    "verdict",
     "warm_up",
     "with_output",
+    "write_bytes",
 ]

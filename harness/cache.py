@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,6 +24,11 @@ def default_folder(environ: Mapping[str, str]) -> Path:
     import platformdirs
 
     return Path(platformdirs.user_cache_dir("vision-harness"))
+
+
+def cache_folder() -> Path:
+    """Where files are kept that can be made again."""
+    return default_folder(os.environ)
 
 
 @dataclass(frozen=True, slots=True)

@@ -117,6 +117,33 @@ class SsdDecoder(Params):
     """Number of anchors of each feature level, in order; gives the output `level`."""
 
 
+class PrecisionFacts(Params):
+    """How a file of another precision was made from a float32 one."""
+
+    precision: str
+    """int8 or fp16."""
+    source_sha256: str
+    """Of the float32 file."""
+    float_nodes: list[str] = []
+    """int8: layers with weights that stayed in float. fp16: all nodes that stayed in float32."""
+    layers: int = 0
+    """Layers with weights, those in float included."""
+    settings: dict[str, Any] = {}
+    """int8: how it was quantized."""
+    calibration: dict[str, Any] = {}
+    """int8: the samples that ranges were found on."""
+    metric: str | None = None
+    """What the loss is measured in; None: nothing was searched."""
+    loss: float | None = None
+    """What the metric lost against float32 on the samples of the search."""
+    max_loss: float | None = None
+    """The limit of the search."""
+    steps: list[tuple[list[str], float]] = []
+    """Trials of the search: layers in float, loss."""
+    producer: dict[str, str] = {}
+    """Versions of the packages that made it."""
+
+
 class ModelCard(Params):
     """The facts about one ONNX file; written by `harness export`, completed or overridden by a suite."""
 
@@ -146,6 +173,8 @@ class ModelCard(Params):
     """Of the checkpoint that was exported."""
     producer: dict[str, str] = {}
     """Versions of the packages that trained and exported it."""
+    precision: PrecisionFacts | None = None
+    """How it was made from a float32 file, where it was."""
 
     def class_index(self, label: str) -> int | None:
         """The class index of a dataset's label name, or None if this model does not know it."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from harness.card import ModelCard
     from harness.geometry import Fit
+    from harness.onnx.gradient import Rules
     from harness.results import CellResult, Results
     from harness.table import Table
     from harness.tasks import Target
@@ -194,6 +195,22 @@ class InferenceSession(Protocol):
     def close(self) -> None: ...
 
 
+@runtime_checkable
+class TellsPrecision(Protocol):
+    """A session that also knows in which types its layers are computed; what a file says may be fused or cast away."""
+
+    def executed(self) -> Mapping[str, int]:
+        """Layers with weights by type, e.g. {"int8": 18, "float32": 2}; empty where it can not be told."""
+
+
+@runtime_checkable
+class TellsSettings(Protocol):
+    """A session whose backend chose its options by measuring."""
+
+    settings: Mapping[str, Any]
+    """What was chosen; {} when nothing was."""
+
+
 class Backend(Protocol):
     """Opens model files. The factory is cheap; heavy imports happen in these methods."""
 
@@ -269,18 +286,20 @@ class SaliencyGenerator(Protocol):
 class GraphGenerator(Protocol):
     """Explains inside of a graph, which then runs wherever onnxruntime runs."""
 
-    def build(self, graph: onnx.ModelProto, card: ModelCard) -> onnx.ModelProto:
+    def build(self, graph: onnx.ModelProto, card: ModelCard, rules: Rules) -> onnx.ModelProto:
         """An explainer of one model.
 
         graph: the image input as the model has it, one output `scores` (N, K) float32 (harness.onnx.scores), opset 18
         or newer; it must not be changed. card: input geometry, and `cam_layer` as the suite overrides it (where it is
-        None, harness.onnx.layers has a rule).
+        None, harness.onnx.layers has a rule). rules: how gradients pass operators, those of plugins among them.
         Returns a model with the same image input, `class` (N,) int64, further inputs that `feeds` gives, and the
         output `saliency` (N, H, W) float32 at the model's input size. Raises ModelFileError.
         """
 
     def feeds(self, inputs: NDArray[np.float32], seeds: Sequence[int]) -> Mapping[str, NDArray[Any]]:
         """Further inputs, e.g. noise, deterministic by seed; each has one row per sample, or is a scalar."""
+
+    # Either kind may have `fingerprint() -> str`, which changes when files that it reads change.
 
 
 class StoredMaps(Protocol):
@@ -320,6 +339,10 @@ class ModelHandle(Protocol):
     @property
     def layer(self) -> str:
         """Raises ModelFileError when the card names none and none is found."""
+
+    @property
+    def batch(self) -> int:
+        """How many samples to run at a time: what the backend does well and its memory holds."""
 
     def predict(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
         """(N, ...) float32 inputs -> (N, K) scores; of a classifier, its logits."""

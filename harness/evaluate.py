@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from harness.host import Host, blame, create
 from harness.prepared import Prepared
 from harness.results import MetricResult
 from harness.specs import MetricSpec
+from harness.suite import MetricEntry
 from harness.table import Table
 from harness.tasks import TASKS
 
@@ -72,15 +73,26 @@ def accuracy(host: Host, path: Path, data: Prepared, metrics: Mapping[str, Mappi
 
     Raises CellError for outputs that are not finite, PluginError for a metric that no plugin provides.
     """
+    return measured(path, data, metric_entries(host, metrics), intervals=intervals)
+
+
+def metric_entries(host: Host, metrics: Mapping[str, Mapping[str, Any]]) -> list[MetricEntry]:
+    """Metric plugins with their params. Raises PluginError for one that no plugin provides."""
+    specs = {name: host.spec(MetricSpec, name) for name in metrics}
+    return [MetricEntry(name, spec, spec.params.model_validate(dict(metrics[name]))) for name, spec in specs.items()]
+
+
+def measured(path: Path, data: Prepared, metrics: Sequence[MetricEntry], *,
+             intervals: bool = True) -> dict[str, MetricResult]:
+    """Every number of the given metrics, by result name. Raises CellError for outputs that are not finite."""
     card, predictions = predict(path, data)
     samples = Samples(data.ids, data.targets, predictions, card, fits=data.fits)
     results: dict[str, MetricResult] = {}
-    for name, params in metrics.items():
-        spec = host.spec(MetricSpec, name)
-        with blame(spec):
-            metric: Metric = create(spec, spec.params.model_validate(dict(params)))
+    for entry in metrics:
+        with blame(entry.spec):
+            metric: Metric = create(entry.spec, entry.params)
             rows = metric.measure(samples)
-            results |= _summarized(name, spec, metric, rows, intervals)
+            results |= _summarized(entry.id, entry.spec, metric, rows, intervals)
     return results
 
 

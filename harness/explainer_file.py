@@ -16,6 +16,7 @@ from harness.explaining import GraphExplainer
 from harness.explanation import Method, Subject
 from harness.onnx.interface import shape_text
 from harness.onnx.session import open_session
+from harness.onnx.sharing import save_sharing
 from harness.showing import Explained
 
 KEY = "harness.explainer"
@@ -23,27 +24,34 @@ KEY = "harness.explainer"
 _SAME = 1e-3
 
 
-def export_explainer(path: Path, subject: Subject, method: Method, explained: Sequence[Explained]) -> Iterator[str]:
+def export_explainer(path: Path, subject: Subject, method: Method, explained: Sequence[Explained], *,
+                     share_weights: bool = False) -> Iterator[str]:
     """Write the graph, run it on what was explained, and say what it takes and gives, line by line.
 
-    Raises CellError when the file gives other maps than the explanations, UsageError when it can not be written.
+    share_weights: refer to the weights in the model's file instead of holding them. Raises CellError when the file
+    gives other maps than the explanations, ModelFileError when the model's file is not in its folder or below,
+    UsageError when it can not be written.
     """
     generator = method.generator
     if not isinstance(generator, GraphExplainer):
         raise UsageError(f"--export: {method.name} runs on the host and is no graph")
-    model = generator.generator.build(subject.handle.graph, subject.card)
+    model = generator.build(subject.handle.graph, subject.card)
     onnx.helper.set_model_props(model, {**{entry.key: entry.value for entry in model.metadata_props},
                                         KEY: json.dumps(_facts(subject, method))})
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        onnx.save_model(model, str(path))
+        if share_weights:
+            save_sharing(model, path, subject.path)
+        else:
+            onnx.save_model(model, str(path))
     except OSError as error:
         raise UsageError(f"--export {path}: can not be written: {error.strerror}") from error
     session = open_session(path)
     try:
         for row in explained:
             _compare(path, session.run(_feeds(model, generator, row))["saliency"][0], row.maps[0])
-        yield f"explainer: {path} ({path.stat().st_size / 1e6:.1f} MB)"
+        beside = f", with the weights in {subject.path}" if share_weights else ""
+        yield f"explainer: {path} ({path.stat().st_size / 1e6:.2f} MB{beside})"
         for what, infos in (("input", session.inputs), ("output", session.outputs)):
             yield from (f"  {what}: {info.name} {info.dtype} {shape_text(info.shape)}" for info in infos)
     finally:

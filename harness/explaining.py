@@ -14,14 +14,16 @@ from numpy.typing import NDArray
 
 from harness import identity
 from harness.cache import IDS, Cache
+from harness.card import ModelCard
 from harness.contracts import GraphGenerator, ModelHandle, SaliencyGenerator, Samples, StoredMaps
 from harness.errors import PluginError, TaskMismatch
+from harness.gradient_rules import gradient_rules
 from harness.handle import Handle
 from harness.host import blame, create
 from harness.opened import OpenedModel
 from harness.params import Params
 from harness.plan import Cell
-from harness.specs import SaliencySpec
+from harness.specs import GradientRuleSpec, SaliencySpec
 from harness.stats import stable_seed
 from harness.suite import SaliencyEntry
 from harness.table import Table
@@ -33,18 +35,26 @@ _MAPS, _PLACES = "maps", "map-places"
 
 @dataclass(slots=True)
 class GraphExplainer:
-    """A GraphGenerator as a SaliencyGenerator: its graph is built and opened once for each model."""
+    """A GraphGenerator as a SaliencyGenerator: its graph is built and opened once for each model.
+
+    rules: gradient rules of plugins, beside the standard ones.
+    """
 
     generator: GraphGenerator
+    rules: Sequence[GradientRuleSpec] = ()
     graphs: WeakKeyDictionary[ModelHandle, onnx.ModelProto] = field(default_factory=WeakKeyDictionary)
 
     def explain(self, model: ModelHandle, inputs: Floats, classes: NDArray[np.int64], seeds: Sequence[int]) -> Floats:
         graph = self.graphs.get(model)
         if graph is None:
-            graph = self.graphs[model] = self.generator.build(model.graph, model.card)
+            graph = self.graphs[model] = self.build(model.graph, model.card)
         image: str = model.graph.graph.input[0].name
         feeds: dict[str, NDArray[Any]] = {image: inputs, "class": classes, **self.generator.feeds(inputs, seeds)}
         return model.run(graph, feeds)["saliency"].astype(np.float32, copy=False)
+
+    def build(self, graph: onnx.ModelProto, card: ModelCard) -> onnx.ModelProto:
+        """The explainer as a model. Raises ModelFileError, PluginError for a rule that fails."""
+        return self.generator.build(graph, card, gradient_rules(self.rules))
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +69,12 @@ class StoredExplainer:
                            "changed inputs or models can not be computed with them")
 
 
-def generator_of(spec: SaliencySpec, params: Params) -> SaliencyGenerator:
-    """A declaration's generator, whichever kind it is."""
+def generator_of(spec: SaliencySpec, params: Params, rules: Sequence[GradientRuleSpec] = ()) -> SaliencyGenerator:
+    """A declaration's generator, whichever kind it is. rules: of plugins, for generators of graphs."""
     made = create(spec, params)
     if spec.stored:
         return StoredExplainer(cast(StoredMaps, made))
-    return GraphExplainer(cast(GraphGenerator, made)) if spec.graph else cast(SaliencyGenerator, made)
+    return GraphExplainer(cast(GraphGenerator, made), rules) if spec.graph else cast(SaliencyGenerator, made)
 
 
 class KeptMap(NamedTuple):
@@ -118,7 +128,7 @@ class Explainer:
     def of(cls, cell: Cell, entry: SaliencyEntry, model: OpenedModel, cache: Cache, key: str) -> Explainer:
         """key: of the cell's predictions, which depend on all that maps depend on."""
         with blame(entry.spec):
-            generator = generator_of(entry.spec, entry.params)
+            generator = generator_of(entry.spec, entry.params, entry.rules)
         return cls(cell, entry, model, model.handle, generator, cache, key, KeptMaps(cache))
 
     def explain(self, samples: Samples) -> Samples:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -24,7 +24,7 @@ from harness.onnx.session import open_session
 from harness.opened import available_threads
 from harness.params import Params
 from harness.photographs import read_photograph
-from harness.specs import SaliencySpec
+from harness.specs import GradientRuleSpec, SaliencySpec
 from harness.stats import stable_seed
 
 Floats = NDArray[np.float32]
@@ -54,9 +54,10 @@ class Method:
     generator: SaliencyGenerator
 
     @classmethod
-    def of(cls, spec: SaliencySpec, params: Params) -> Method:
+    def of(cls, spec: SaliencySpec, params: Params, rules: Sequence[GradientRuleSpec] = ()) -> Method:
+        """rules: gradient rules of plugins."""
         with blame(spec):
-            return cls(spec, params, generator_of(spec, params))
+            return cls(spec, params, generator_of(spec, params, rules))
 
     @property
     def name(self) -> str:

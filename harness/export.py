@@ -11,6 +11,7 @@ import tempfile
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,8 +20,19 @@ import numpy as np
 from harness import checkpoint, evaluate
 from harness.card import ModelCard, SsdDecoder
 from harness.checkpoint import TrainingRecord
-from harness.errors import CellError, ModelFileError
-from harness.exports import GOLDEN, PARITY, RECORD, SNAPSHOTS, DatasetRecord, ExportRecord, FileRecord, sha256
+from harness.errors import CellError, ModelFileError, UsageError
+from harness.exports import (
+    GOLDEN,
+    PARITY,
+    RECORD,
+    SNAPSHOTS,
+    WEIGHTS,
+    DatasetRecord,
+    ExportRecord,
+    FileRecord,
+    load_export,
+    sha256,
+)
 from harness.flat import by_sample, difference
 from harness.host import Host
 from harness.specs import ModelSpec
@@ -49,44 +61,79 @@ class ExportError(CellError):
     """The exported graph is not what was trained."""
 
 
-def export(host: Host, folder: Path, output: Path, *, id_: str | None = None,
-           changes: Mapping[str, Any] | None = None) -> ExportRecord:
-    """Export a checkpoint folder's best weights to `output`/id.
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What an export is made from. snapshots: as `checkpoint.load_snapshots` gives them, or a file to be copied."""
 
-    id_: by default the checkpoint's; changes: of the model's params, e.g. {"decoder": "dark"}. The accuracy is that of
-    the ONNX file on the recipe's test split. Raises ExportError when the graph differs from torch by more than PARITY
-    anywhere, ModelFileError for a checkpoint that can not be used, UsageError for params that do not fit.
+    training: TrainingRecord
+    weights: Path
+    snapshots: Mapping[str, Array] | Path | None
+
+    @classmethod
+    def of(cls, folder: Path) -> Source:
+        """A checkpoint folder, or an export with its weights. Raises ModelFileError for any other."""
+        if (folder / checkpoint.RECORD).is_file() or not (folder / RECORD).is_file():
+            return cls(checkpoint.load_record(folder), folder / checkpoint.BEST,
+                       checkpoint.load_snapshots(folder / checkpoint.LAST))
+        record = load_export(folder)
+        if record.weights is None:
+            raise ModelFileError(f"{folder}: has no {WEIGHTS}, it was exported by an earlier version; export its "
+                                 "checkpoint again")
+        kept = {name: getattr(record, name) for name in ("model", "provider", "params", "recipe", "history",
+                                                         "best_epoch", "producer")}
+        return cls(TrainingRecord(id=record.id, **kept), folder / record.weights.file,
+                   folder / record.snapshots.file if record.snapshots else None)
+
+
+def export(host: Host, folder: Path, output: Path, *, id_: str | None = None,
+           changes: Mapping[str, Any] | None = None, opset: int = OPSET) -> ExportRecord:
+    """Export the best weights of a checkpoint folder, or those of another export, to `output`/id.
+
+    id_: by default that of the source; changes: of the model's params, e.g. {"decoder": "dark"}. The accuracy is that
+    of the ONNX file on the recipe's test split. Raises ExportError when the graph differs from torch by more than
+    PARITY anywhere, ModelFileError for a source that can not be used, UsageError for params or an opset that do not
+    fit.
     """
-    training = checkpoint.load_record(folder)
+    source = Source.of(folder)
+    check_opset(opset)
+    training = source.training
     spec = host.spec(ModelSpec, training.model)
     params = validated(spec, {**training.params, **(changes or {})})
     recipe = spec.recipe.model_validate(training.recipe)
     model = create_model(spec, params)
     module = model.build()
-    checkpoint.load_weights(folder / checkpoint.BEST, module)
+    checkpoint.load_weights(source.weights, module)
     export_id = id_ or training.id
     output.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{export_id}-", dir=output) as scratch:
-        draft = _Draft(host, spec, params, recipe, model, module, training, folder, Path(scratch))
+        draft = _Draft(host, spec, params, recipe, model, module, source, Path(scratch), opset)
         record = draft.write(export_id)
         _move(Path(scratch), output / export_id)
     return record
+
+
+def check_opset(opset: int) -> None:
+    """Raises UsageError for one that torch's exporter does not write or onnx does not know."""
+    from onnx.defs import onnx_opset_version
+
+    if not OPSET <= opset <= onnx_opset_version():
+        raise UsageError(f"opset {opset} can not be exported: {OPSET} to {onnx_opset_version()} can")
 
 
 class _Draft:
     """An export in the making: everything is written to a scratch folder and checked before it replaces anything."""
 
     def __init__(self, host: Host, spec: ModelSpec, params: Params, recipe: Recipe, model: Trainable, module: nn.Module,
-                 training: TrainingRecord, folder: Path, scratch: Path) -> None:
-        self.host, self.spec, self.params, self.recipe, self.training = host, spec, params, recipe, training
-        self.model, self.folder, self.scratch = model, folder, scratch
+                 source: Source, scratch: Path, opset: int) -> None:
+        self.host, self.spec, self.params, self.recipe, self.source = host, spec, params, recipe, source
+        self.model, self.scratch, self.opset = model, scratch, opset
         self.predictor = model.predictor(module).eval()
-        self.weights_sha256 = sha256(folder / checkpoint.BEST)
+        self.weights_sha256 = sha256(source.weights)
         self.data = load_split(host, recipe, model, "test")
 
     def write(self, id_: str) -> ExportRecord:
         path = self.scratch / "model.fp32.onnx"
-        path.write_bytes(to_onnx(self.predictor, self.model, self.card()).SerializeToString())
+        path.write_bytes(to_onnx(self.predictor, self.model, self.card(), opset=self.opset).SerializeToString())
         raw = self._write_raw()
         inputs = self.data.inputs(slice(_PARITY_SAMPLES))
         expected = self._expected(inputs)
@@ -94,6 +141,8 @@ class _Draft:
         few = Table(expected).take(np.arange(min(_GOLDEN_SAMPLES, len(inputs))))
         outputs = {f"output.{name}": column for name, column in few.items()}
         Table({f"input.{INPUT}": inputs[:_GOLDEN_SAMPLES], **outputs}).save(self.scratch / GOLDEN)
+        weights = self.scratch / WEIGHTS
+        weights.write_bytes(self.source.weights.read_bytes())
         snapshots = self._write_snapshots()
         test_params = split_params(self.host, self.recipe, "test")
         record = ExportRecord(
@@ -101,11 +150,12 @@ class _Draft:
             task=self.card().task, params=self.params.model_dump(mode="json"),
             recipe=self.recipe.model_dump(mode="json"), weights_sha256=self.weights_sha256,
             files={"fp32": FileRecord.of(path)}, raw={"fp32": FileRecord.of(raw)} if raw else {},
-            golden=FileRecord.of(self.scratch / GOLDEN),
+            weights=FileRecord.of(weights), golden=FileRecord.of(self.scratch / GOLDEN),
             snapshots=FileRecord.of(snapshots) if snapshots else None, parity=parity, parity_samples=len(inputs),
             dataset=DatasetRecord(use=self.recipe.dataset, params=test_params.model_dump(mode="json")),
             accuracy=evaluate.accuracy(self.host, path, self.data, self.recipe.metrics),
-            history=self.training.history, best_epoch=self.training.best_epoch, producer=producers())
+            history=self.source.training.history, best_epoch=self.source.training.best_epoch,
+            producer=producers())
         text = record.model_dump_json(indent=2, by_alias=True) + "\n"
         (self.scratch / RECORD).write_text(text, encoding="utf-8")
         return record
@@ -117,7 +167,8 @@ class _Draft:
             return None
         path = self.scratch / "model.raw.fp32.onnx"
         card = self.card().model_copy(update={"decoder": SsdDecoder.model_validate(finish.raw_card()["decoder"])})
-        path.write_bytes(to_onnx(self.predictor, self.model, card, raw=True).SerializeToString())
+        proto = to_onnx(self.predictor, self.model, card, raw=True, opset=self.opset)
+        path.write_bytes(proto.SerializeToString())
         return path
 
     def _expected(self, inputs: Array) -> dict[str, Column]:
@@ -136,12 +187,14 @@ class _Draft:
                          producer=producers(), **self.model.card_fields())
 
     def _write_snapshots(self) -> Path | None:
-        snapshots = checkpoint.load_snapshots(self.folder / checkpoint.LAST)
+        snapshots, path = self.source.snapshots, self.scratch / SNAPSHOTS
         if not snapshots:
             return None
+        if isinstance(snapshots, Path):
+            path.write_bytes(snapshots.read_bytes())
+            return path
         count = snapshots["maps"].shape[1]
         validation = load_split(self.host, self.recipe.model_copy(update={"val_count": count}), self.model, "val")
-        path = self.scratch / SNAPSHOTS
         with path.open("wb") as file:
             np.savez_compressed(file, allow_pickle=False, images=validation.pixels, ids=np.array(validation.ids),
                                 **snapshots)
@@ -159,7 +212,8 @@ def finish_of(model: Trainable) -> Finish | None:
     return finish
 
 
-def to_onnx(predictor: nn.Module, model: Trainable, card: ModelCard, *, raw: bool = False) -> onnx.ModelProto:
+def to_onnx(predictor: nn.Module, model: Trainable, card: ModelCard, *, raw: bool = False,
+            opset: int = OPSET) -> onnx.ModelProto:
     """The predictor as a checked ONNX model with a dynamic batch and its card; traces of the source are removed.
 
     raw: without the model's finish and with nothing but fixed shapes, at batch 1.
@@ -174,7 +228,7 @@ def to_onnx(predictor: nn.Module, model: Trainable, card: ModelCard, *, raw: boo
     finish = finish_of(model)
     with quiet():
         program = torch.onnx.export(
-            predictor, (example,), dynamo=True, external_data=False, opset_version=OPSET, verbose=False,
+            predictor, (example,), dynamo=True, external_data=False, opset_version=opset, verbose=False,
             input_names=[input_name(model)], output_names=list(finish.input_names if finish else model.output_names),
             dynamic_shapes=None if raw else (dynamic_dims(model),))
     if program is None:
@@ -257,8 +311,14 @@ def _strip(proto: onnx.ModelProto) -> None:
 
 
 def _move(source: Path, target: Path) -> None:
-    """Replace the files of `target`, its record last: an interrupted move leaves a record that verify refuses."""
+    """Replace the files of `target`, its record last: an interrupted move leaves a record that verify refuses.
+
+    Files of other precisions that were made from an earlier graph go.
+    """
     target.mkdir(parents=True, exist_ok=True)
+    for stale in target.glob("model.*.onnx"):
+        if not (source / stale.name).exists():
+            stale.unlink()
     for path in sorted(source.iterdir(), key=lambda path: path.name == RECORD):
         path.chmod(0o644)
         path.replace(target / path.name)

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, Field, ValidationError
 
+from harness.card import PrecisionFacts
 from harness.checkpoint import Epoch
 from harness.contracts import ModelFile, ModelRequest
 from harness.errors import ModelFileError, one_of
@@ -21,6 +22,7 @@ from harness.results import MetricResult, Record
 RECORD = "export.json"
 GOLDEN = "golden.npz"
 SNAPSHOTS = "snapshots.npz"
+WEIGHTS = "weights.safetensors"
 PARITY = 1e-4
 """Largest absolute difference allowed between torch and onnxruntime, in the unit of each output."""
 
@@ -45,6 +47,14 @@ class DatasetRecord(Record):
     params: dict[str, Any]
 
 
+class PrecisionRecord(Record):
+    """A file of another precision: how it was made, and what it still reaches."""
+
+    facts: PrecisionFacts
+    accuracy: dict[str, MetricResult]
+    """Measured through onnxruntime on the export's `dataset`."""
+
+
 class ExportRecord(Record):
     """`export.json`: what the model is, how it was trained, and what was measured when it was exported."""
 
@@ -67,6 +77,10 @@ class ExportRecord(Record):
     """By precision."""
     raw: dict[str, FileRecord] = {}
     """By precision: the graph before its last steps (suppression), with fixed shapes at batch 1; see its card."""
+    weights: FileRecord | None = None
+    """The network's parameters and buffers as trained: what torch runs, and what another export is made from."""
+    variants: dict[str, PrecisionRecord] = {}
+    """By precision: files that were made from the float32 one."""
     golden: FileRecord
     """Inputs and torch's outputs for a few test samples: columns input.NAME and output.NAME."""
     snapshots: FileRecord | None = None

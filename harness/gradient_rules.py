@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from harness.errors import PluginError
-from harness.host import Host, call
+from harness.host import call
 from harness.specs import GradientRuleSpec
 
 if TYPE_CHECKING:
     from harness.onnx.gradient import Context, Rule, Rules
 
 
-def gradient_rules(host: Host) -> Rules:
+def gradient_rules(specs: Iterable[GradientRuleSpec]) -> Rules:
     """The standard rules with those of plugins over them; a plugin's module is imported when its rule is needed.
 
     Raises PluginError when two plugins declare a rule for one operator.
@@ -22,7 +22,7 @@ def gradient_rules(host: Host) -> Rules:
 
     rules = standard_rules()
     claimed: dict[tuple[str, str], GradientRuleSpec] = {}
-    for spec in host.specs(GradientRuleSpec):
+    for spec in specs:
         other = claimed.setdefault((spec.domain, spec.name), spec)
         if other is not spec:
             raise PluginError(f'two plugins declare a gradient rule for "{spec.name}" of domain "{spec.domain}": '

@@ -19,8 +19,10 @@ from harness.contracts import InferenceSession, ModelHandle
 from harness.errors import CellError, ModelFileError, did_you_mean
 from harness.onnx.interface import shape_text
 from harness.onnx.layers import last_spatial_activation
+from harness.onnx.providers import CPU
 from harness.onnx.runner import first_nonfinite
 from harness.onnx.scores import SCORES, scores_graph, with_output
+from harness.opened import automatic_batch
 
 Array = NDArray[Any]
 Floats = NDArray[np.float32]
@@ -47,6 +49,10 @@ class Handle:
     @cached_property
     def layer(self) -> str:
         return self.card.cam_layer or last_spatial_activation(self.graph, SCORES)
+
+    @cached_property
+    def batch(self) -> int:
+        return automatic_batch(self.card.input, "cpu" if self._session(self.graph).runs_on == CPU else "accelerator")
 
     def predict(self, inputs: Floats) -> Floats:
         """(N, ...) float32 inputs -> (N, K) scores. Raises CellError for NaN or infinite values."""

@@ -93,6 +93,15 @@ class _Value:
 
 def read_history(folder: Path) -> History:
     """The finished runs in a folder and below it. Raises UsageError when it holds none."""
+    runs, unreadable = read_runs(folder)
+    return History(series=series_of(runs), unreadable=unreadable)
+
+
+def read_runs(folder: Path) -> tuple[list[tuple[str, Results]], dict[str, str]]:
+    """(folder below, results) of finished runs, oldest first; why others can not be read, by folder.
+
+    Raises UsageError when the folder holds none.
+    """
     runs: list[tuple[str, Results]] = []
     unreadable: dict[str, str] = {}
     for file in sorted(folder.rglob(RESULTS)):
@@ -104,7 +113,12 @@ def read_history(folder: Path) -> History:
     if not runs:
         raise UsageError(f"{folder}: no results of finished runs")
     runs.sort(key=lambda run: (str(run[1].environment.get("finished") or ""), run[0]))
-    return History(series=list(_series(runs)), unreadable=unreadable)
+    return runs, unreadable
+
+
+def series_of(runs: Sequence[tuple[str, Results]]) -> list[Series]:
+    """Every number over some runs, given oldest first."""
+    return list(_series(runs))
 
 
 def change_points(values: Sequence[float], *, seed: int = 0) -> list[tuple[int, float]]:

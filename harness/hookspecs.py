@@ -267,10 +267,13 @@ def harness_gradient_rules() -> Iterable[GradientRuleSpec]:
 
         from harness.api import GradientRuleSpec, hookimpl
 
+        def halve(context):
+            return [context.op("Mul", context.dy, context.number(0.5))]
+
         @hookimpl
         def harness_gradient_rules():
             return [GradientRuleSpec(name="Halve", domain="com.acme", summary="Half of the incoming gradient.",
-                                     factory="acme_harness.rules:halve")]
+                                     factory=f"{__name__}:halve")]
     """
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -28,8 +29,24 @@ def digest(value: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:20]
 
 
-def locate_model(entry: ModelEntry, precision: str) -> ModelFile:
-    """The ONNX file of a suite's model. Raises ModelFileError when there is none."""
+def locate_model(entry: ModelEntry, precision: str, tell: Callable[[str], None] | None = None) -> ModelFile:
+    """The ONNX file of a suite's model; one of another precision is made from the float32 file where there is none.
+
+    tell: is told when one is made, which may take a minute. Raises ModelFileError when there is no file and none can be
+    made.
+    """
+    try:
+        return _located(entry, precision)
+    except ModelFileError:
+        if precision == "fp32":
+            raise
+        source = _located(entry, "fp32")
+    from harness import variants
+
+    return variants.cached(entry.id, source, precision, entry.calibration, tell)
+
+
+def _located(entry: ModelEntry, precision: str) -> ModelFile:
     request = ModelRequest(id=entry.id, precision=precision, export=entry.export, folders=entry.folders,
                            export_id=entry.spec.export_id, train=entry.train)
     file: ModelFile = call(entry.spec, entry.spec.locate, entry.params, request)
@@ -82,11 +99,13 @@ def of_predictions(cell: Cell, dataset: Dataset, file: ModelFile) -> dict[str, A
 
 
 def _of_saliency(entry: SaliencyEntry) -> dict[str, Any]:
-    """A generator with its params, and the files of one that only reads maps."""
+    """A generator with its params, the files that it says it reads, and the gradient rules of plugins."""
     facts = _of_plugin(entry.spec, entry.params)
-    if entry.spec.stored:
-        with blame(entry.spec):
-            facts["files"] = create(entry.spec, entry.params).fingerprint()
+    with blame(entry.spec):
+        fingerprint = getattr(create(entry.spec, entry.params), "fingerprint", None)
+        facts["files"] = fingerprint() if fingerprint else ""
+    if entry.rules:
+        facts["rules"] = [{**_of_plugin(rule, None), "domain": rule.domain} for rule in entry.rules]
     return facts
 
 
@@ -103,6 +122,11 @@ def _of_plugin(spec: Spec, params: Any) -> dict[str, Any]:
     package = (spec.factory or getattr(spec, "locate", "")).partition(".")[0].partition(":")[0]
     return {"role": spec.role, "name": spec.name, "provider": str(spec.provider), "params": params,
             "sources": _sources(package)}
+
+
+def package_sources(*packages: str) -> str:
+    """Changes when a Python file of one of these top-level packages does."""
+    return digest([_sources(package) for package in packages])
 
 
 @lru_cache(maxsize=64)

@@ -9,13 +9,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from harness.card import InputSpec, ModelCard
-from harness.contracts import Backend, Dataset, InferenceSession, ModelFile
+from harness.contracts import Backend, Dataset, InferenceSession, ModelFile, TellsPrecision, TellsSettings
 from harness.errors import BackendUnavailable, CellError, DataError, TaskMismatch
 from harness.flat import by_sample
 from harness.geometry import Fit, colored, normalize
@@ -88,6 +88,11 @@ class OpenedModel:
     @property
     def runs_on(self) -> str:
         return self.runner.session.runs_on
+
+    @property
+    def executed(self) -> dict[str, int]:
+        """Layers with weights by the type that they are computed in; empty where the backend can not tell."""
+        return executed(self.runner.session)
 
     def outputs(self, inputs: NDArray[np.float32], ids: Sequence[str]) -> dict[str, Array]:
         """All outputs of the task, in model input pixels. Raises CellError for NaN or infinite values."""
@@ -189,6 +194,22 @@ def _in_native(column: Column, space: Space, fits: Sequence[Fit]) -> Column:
     return Ragged(np.concatenate(values), column.offsets) if isinstance(column, Ragged) else np.stack(values)
 
 
+def opened_path(cell: Cell, file: ModelFile) -> Path:
+    """What the cell's backend opens: the ONNX file, or the folder of the export that it lies in."""
+    path = Path(file.path)
+    return path if cell.backend.spec.accepts == "onnx" else path.parent
+
+
+def executed(session: InferenceSession) -> dict[str, int]:
+    """Layers with weights by the type that they are computed in; empty where the backend can not tell."""
+    return dict(session.executed()) if isinstance(session, TellsPrecision) else {}
+
+
+def chosen(session: InferenceSession) -> dict[str, Any]:
+    """Options that the backend chose by measuring; empty where it chose nothing."""
+    return dict(session.settings) if isinstance(session, TellsSettings) else {}
+
+
 @contextmanager
 def open_model(cell: Cell, file: ModelFile, threads: int) -> Iterator[OpenedModel]:
     """Open the cell's model on its backend; closed at the end."""
@@ -202,10 +223,11 @@ def open_model(cell: Cell, file: ModelFile, threads: int) -> Iterator[OpenedMode
     if cell.dataset is not None and card.task != cell.dataset.spec.task:
         raise TaskMismatch(f'model "{cell.model.id}" is a {card.task} model, dataset "{cell.dataset.id}" is for '
                            f"{cell.dataset.spec.task}")
+    path = Path(file.path)
     open_file = partial(backend.open, threads=threads)
-    session = open_file(Path(file.path))
+    session = open_file(opened_path(cell, file))
     try:
-        model = OpenedModel(cell.model.id, Path(file.path), card, ModelRunner(session, card, Path(file.path)),
+        model = OpenedModel(cell.model.id, path, card, ModelRunner(session, card, path),
                             open_file if cell.backend.spec.accepts == "onnx" else None)
     except BaseException:
         session.close()

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from itertools import product
+from pathlib import Path
 
 from harness.errors import EXIT_USAGE, Problem, SuiteError, UsageError, one_of
 from harness.host import create
@@ -26,13 +27,27 @@ from harness.suite import (
 
 
 @dataclass(frozen=True, slots=True)
+class FeedSpec:
+    """One input of a graph that is fed as it is. file: a .npy with its values; without it they are made up."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    file: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class LatencySetting:
-    """One latency measurement of a model on a backend."""
+    """One latency measurement of a model on a backend.
+
+    feeds: of a graph that nothing is known of but its inputs; None: an image as the model's card says.
+    """
 
     spec: ScenarioSpec
     params: Params
     batch: int
     threads: int
+    feeds: tuple[FeedSpec, ...] | None = None
 
     @property
     def name(self) -> str:
@@ -174,13 +189,20 @@ def _bench_groups(bench: Bench, suite: Suite, problems: list[Problem]) -> Iterat
                 problems.append(_problem(suite, (*bench.where, name, index),
                                          f'"{glob}" matches none of its cells: {one_of(keys)}'))
 
-    def wanted(cell: Cell) -> bool:
-        return (not bench.include or matches(cell.key, bench.include)) and not matches(cell.key, bench.exclude)
-
-    yield from ([cell] for cell in cells if wanted(cell))
-    together = [cell for cell in timings if wanted(cell)]
+    yield from ([cell] for cell in cells if _wanted(bench, cell))
+    together = [cell for cell in timings if _wanted(bench, cell)]
     if together:
         yield together
+
+
+def kept_cells(bench: Bench, seed: int = 0) -> list[Cell]:
+    """The cells of a matrix that its include and exclude leave."""
+    cells = [*_quality_cells(bench, seed), *_latency_cells(bench, seed)]
+    return [cell for cell in cells if _wanted(bench, cell)]
+
+
+def _wanted(bench: Bench, cell: Cell) -> bool:
+    return (not bench.include or matches(cell.key, bench.include)) and not matches(cell.key, bench.exclude)
 
 
 def _quality_cells(bench: Bench, seed: int) -> Iterator[Cell]:
@@ -214,12 +236,18 @@ def _merge(seen: dict[str, Cell], cell: Cell, bench: Bench, suite: Suite, proble
 
 
 def _check_reference(suite: Suite, cells: Mapping[str, Cell], problems: list[Problem]) -> None:
+    """One latency cell, or with wildcards one of each model."""
     reference = suite.table.reference
-    if reference is None or (reference in cells and cells[reference].kind == "latency"):
+    if reference is None:
         return
-    keys = [key for key, cell in cells.items() if cell.kind == "latency"]
-    problems.append(_problem(suite, ("suite", "reference"),
-                             f'"{reference}" is not a latency cell of this suite (they are: {one_of(keys)})'))
+    timed = {key: cell.model.id for key, cell in cells.items() if cell.kind == "latency"}
+    found = [key for key in timed if fnmatchcase(key, reference)]
+    if not found:
+        problems.append(_problem(suite, ("suite", "reference"),
+                                 f'"{reference}" is not a latency cell of this suite (they are: {one_of(timed)})'))
+    elif len({timed[key] for key in found}) < len(found):
+        problems.append(_problem(suite, ("suite", "reference"),
+                                 f'"{reference}" is more than one cell of a model: {one_of(found)}'))
 
 
 def _problem(suite: Suite, path: tuple[str | int, ...], message: str) -> Problem:

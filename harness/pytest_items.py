@@ -197,3 +197,6 @@ class _Silent:
 
     def warn(self, message: str) -> None:
         pass
+
+    def tell(self, message: str) -> None:
+        pass

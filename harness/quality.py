@@ -6,7 +6,7 @@ the model itself.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from statistics import median
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
@@ -44,6 +44,7 @@ class Quality:
     predictions: Table
     unreadable: list[Unreadable] = field(default_factory=list)
     runs_on: str | None = None
+    executed: Mapping[str, int] = field(default_factory=dict)
     forward_passes: int = 0
     map_ms: float | None = None
     map_passes: float | None = None
@@ -66,7 +67,7 @@ def measure(cell: Cell, file: ModelFile, cache: Cache, progress: Progress) -> tu
     known = _Stored.load(cache, key)
     missing = [metric for metric in cell.metrics if metric.id not in rows]
     if known is not None and not missing:
-        return dataset, Quality(rows, known.predictions, known.unreadable, known.runs_on,
+        return dataset, Quality(rows, known.predictions, known.unreadable, known.runs_on, known.executed,
                                 maps=_kept(cell, cache, key), inner=cache.table("inner", key))
     # Maps are not stored, so an explain cell with a metric that has no rows yet needs the model again.
     reuse = known if cell.saliency is None else None
@@ -74,7 +75,7 @@ def measure(cell: Cell, file: ModelFile, cache: Cache, progress: Progress) -> tu
     for id_, table in quality.rows.items():
         cache.store_table("rows", keys[id_], table)
     if reuse is None:
-        _Stored(quality.predictions, quality.unreadable, quality.runs_on).store(cache, key)
+        _Stored(quality.predictions, quality.unreadable, quality.runs_on, quality.executed).store(cache, key)
         if quality.inner is not None:
             cache.store_table("inner", key, quality.inner)
     else:
@@ -112,16 +113,19 @@ class _Stored:
     predictions: Table
     unreadable: list[Unreadable]
     runs_on: str | None
+    executed: Mapping[str, int]
 
     @classmethod
     def load(cls, cache: Cache, key: str) -> _Stored | None:
         table, facts = cache.table("predictions", key), cache.facts("predictions", key)
         if table is None or facts is None:
             return None
-        return cls(table, [Unreadable(*each) for each in facts["unreadable"]], facts["runs_on"])
+        return cls(table, [Unreadable(*each) for each in facts["unreadable"]], facts["runs_on"],
+                   facts.get("executed", {}))
 
     def store(self, cache: Cache, key: str) -> None:
-        facts = {"unreadable": [[each.id, each.reason] for each in self.unreadable], "runs_on": self.runs_on}
+        facts = {"unreadable": [[each.id, each.reason] for each in self.unreadable], "runs_on": self.runs_on,
+                 "executed": dict(self.executed)}
         cache.store_facts("predictions", key, facts)
         cache.store_table("predictions", key, self.predictions)
 
@@ -139,12 +143,13 @@ def _measure(cell: Cell, dataset: Dataset, file: ModelFile, missing: Sequence[Me
         from harness.onnx.models import load_card
 
         quality = _collect(cell, dataset, missing, _Replay(cell, load_card(file), known.predictions), progress)
-        return replace(quality, runs_on=known.runs_on)
+        return replace(quality, runs_on=known.runs_on, executed=known.executed)
     with open_model(cell, file, available_threads()) as model:
         explainer = _explainer(cell, model, maps)
         keeper = Keeper(TASKS[model.card.task], frozenset(evenly_spaced(len(dataset), CANDIDATES)))
         quality = _collect(cell, dataset, missing, _Live(cell, model, explainer, keeper), progress)
-        quality = replace(quality, runs_on=model.runs_on, forward_passes=model.passes, inner=keeper.table())
+        quality = replace(quality, runs_on=model.runs_on, executed=model.executed, forward_passes=model.passes,
+                          inner=keeper.table())
         if explainer is None:
             return quality
         explainer.kept.store(maps.key)

@@ -8,16 +8,19 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from harness import calibration
 from harness import source as sources
 from harness.errors import EXIT_PLUGIN, EXIT_USAGE, PluginError, SuiteError, did_you_mean, one_of
 from harness.host import Host
 from harness.locate import Locations
 from harness.params import BASE, Params
+from harness.plan import kept_cells
 from harness.source import KeyPath, Source
 from harness.specs import (
     BackendSpec,
     DatasetSpec,
     ExecutorSpec,
+    GradientRuleSpec,
     MetricSpec,
     ModelSpec,
     SaliencySpec,
@@ -28,6 +31,8 @@ from harness.suite import (
     BackendEntry,
     Bench,
     BenchTable,
+    Calibration,
+    CalibrationTable,
     DatasetEntry,
     DatasetTable,
     ExecutorEntry,
@@ -95,9 +100,9 @@ class _Reader:
                 self.source.problem((key,), f"unknown table{did_you_mean(key, TOP_LEVEL)}")
         table = self._suite_table()
         self.datasets = self._tables("datasets", self._dataset)
+        self.metrics = self._tables("metrics", self._simple(MetricSpec, MetricEntry))
         self.models = self._tables("models", self._model)
         self.saliency = self._tables("saliency", self._saliency)
-        self.metrics = self._tables("metrics", self._simple(MetricSpec, MetricEntry))
         self.backends = self._tables("backends", self._simple(BackendSpec, BackendEntry))
         executor = self._executor()
         benches = [*self._benches("bench", BenchTable), *self._benches("explain", ExplainTable)]
@@ -203,7 +208,25 @@ class _Reader:
         if found is None:
             return None
         table, spec, params = found
-        return ModelEntry(key, spec, params, table.export, table.train, (self.folder / "exports",))
+        return ModelEntry(key, spec, params, table.export, table.train, (self.folder / "exports",),
+                          self._calibration(spec, table, (*path, "calibration")))
+
+    def _calibration(self, spec: ModelSpec, table: ModelTable, path: KeyPath) -> Calibration | None:
+        """What the suite says, and else what the model's recipe says; None when neither names a dataset."""
+        asked = table.calibration or CalibrationTable()
+        own = calibration.of_recipe(self.host, spec, table.train, asked)
+        if asked.dataset is None:
+            if own is None and table.calibration is not None:
+                self.source.problem(path, f'the model plugin "{spec.name}" has no training data of its own; name a '
+                                          "dataset")
+            return own
+        found = self._references((asked.dataset,), self.datasets, path, "dataset",
+                                 self._default(DatasetSpec, DatasetEntry))
+        metrics = () if asked.metric is None else self._references(
+            (asked.metric,), self.metrics, path, "metric", self._default(MetricSpec, MetricEntry))
+        if not found or (asked.metric is not None and not metrics):
+            return None
+        return calibration.of_dataset(found[0], metrics[0] if metrics else None, asked)
 
     def _check_train(self, plugin: str, train: dict[str, Any], path: KeyPath) -> None:
         spec = next((spec for spec in self.host.specs(ModelSpec) if spec.name == plugin), None)
@@ -214,7 +237,10 @@ class _Reader:
 
     def _saliency(self, key: str, data: dict[str, Any], path: KeyPath) -> SaliencyEntry | None:
         found = self._plugin(SaliencyTable, SaliencySpec, data, path)
-        return None if found is None else SaliencyEntry(key, found[1], found[2], found[0].layer)
+        return None if found is None else self._generator(key, found[1], found[2], found[0].layer)
+
+    def _generator(self, key: str, spec: SaliencySpec, params: Params, layer: str | None = None) -> SaliencyEntry:
+        return SaliencyEntry(key, spec, params, layer, tuple(self.host.specs(GradientRuleSpec)) if spec.graph else ())
 
     def _simple(self, spec_type: type[S], entry: Callable[[str, S, Params], E]) -> Reader[E]:
         """How a table with nothing but a plugin and its params is read."""
@@ -270,7 +296,7 @@ class _Reader:
             latency = tuple(request for request in requests if request is not None)
         elif isinstance(table, ExplainTable):
             saliency = self._references(table.saliency, self.saliency, (*path, "saliency"), "saliency",
-                                        self._default(SaliencySpec, SaliencyEntry))
+                                        self._default(SaliencySpec, self._generator))
             target = table.target
         batch_size = None if table.batch_size == "auto" else table.batch_size
         bench = Bench(where=path, models=models, datasets=datasets, metrics=metrics, precisions=table.precisions,
@@ -331,12 +357,12 @@ class _Reader:
             for metric in bench.metrics:
                 if problem := _metric_problem(metric, task, bench):
                     self.source.problem((*bench.where, "metrics", table.metrics.index(metric.id)), problem)
-        for precision in bench.precisions:
-            for backend in bench.backends:
-                if precision not in backend.spec.precisions:
-                    self.source.problem((*bench.where, "backends", table.backends.index(backend.id)),
-                                        f'"{backend.id}" does not run {precision} '
-                                        f"(it runs {one_of(backend.spec.precisions)})")
+        for precision, backend in dict.fromkeys((cell.precision, cell.backend) for cell in kept_cells(bench)):
+            if precision not in backend.spec.precisions:
+                self.source.problem((*bench.where, "backends", table.backends.index(backend.id)),
+                                    f'"{backend.id}" does not run {precision} (it runs '
+                                    f"{one_of(backend.spec.precisions)}); leave it out of another table, or exclude "
+                                    f'"*/{precision}/{backend.id}*"')
 
     # --- helpers -----------------------------------------------------------------------------------------------------
 
@@ -382,6 +408,9 @@ def _metric_problem(metric: MetricEntry, task: str, bench: Bench) -> str | None:
         if needed and not needed & dataset.provides:
             return f'"{metric.id}" needs {one_of(needed)}, dataset "{dataset.id}" has {one_of(dataset.provides)}'
     for saliency in bench.saliency:
+        if "explain" in metric.requires and saliency.spec.stored:
+            return (f'"{metric.id}" asks for maps of changed inputs or models, "{saliency.id}" has those of the '
+                    "samples alone: leave one of them out")
         cost = metric.maps * (saliency.passes or 0)
         if cost > metric.budget:
             return (f'"{metric.id}" makes {metric.maps} further maps for each sample, with "{saliency.id}" about '

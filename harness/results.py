@@ -172,6 +172,10 @@ class CellResult(Record):
     backend: str
     runs_on: str | None = None
     """Provider or device that really executed the model."""
+    executed: dict[str, int] = {}
+    """Layers with weights by the type that they were really computed in; empty where the backend can not tell."""
+    settings: dict[str, Any] = {}
+    """Options that the backend chose by measuring (`tune = true`)."""
     model_file: str | None = None
     """Path of the ONNX file that was measured."""
     model_sha256: str | None = None
@@ -226,3 +230,18 @@ class Results(Record):
     cells: list[CellResult]
     """In the order of the plan."""
     gates: list[GateResult] = []
+
+
+def verdict(results: Results) -> tuple[str, str]:
+    """("good", "bad" or "plain", in words): whether the run is good."""
+    broken = sum(cell.status == "failed" for cell in results.cells)
+    lost = sum(not gate.passed for gate in results.gates)
+    if broken or lost:
+        parts = [f"{broken} cell{'s' * (broken != 1)} failed" if broken else "",
+                 f"{lost} of {len(results.gates)} gates failed" if lost else ""]
+        return "bad", ", ".join(filter(None, parts))
+    if not any(cell.status == "ok" for cell in results.cells):
+        return "bad", "nothing was measured"
+    if results.gates:
+        return "good", f"all {len(results.gates)} gates passed" if len(results.gates) > 1 else "the gate passed"
+    return "plain", "no gates"

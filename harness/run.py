@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Generator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Protocol
 
-from harness import environment, gates
+from harness import environment, gates, identity
 from harness.cache import Cache, default_folder
 from harness.compare.latency import Again
 from harness.compare.runs import Run
@@ -37,6 +38,8 @@ class Observer(Protocol):
     def finished(self, result: CellResult) -> None: ...
 
     def warn(self, message: str) -> None: ...
+
+    def tell(self, message: str) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +86,7 @@ def run_suite(suite: Suite, host: Host, options: RunOptions, observer: Observer)
 def _measure(plan: Plan, host: Host, executor: _SafeExecutor, directory: RunDirectory, cache: Cache, observer: Observer,
              baseline: Mapping[str, CellResult] | None) -> Results:
     suite = plan.suite
+    _make_files(plan, observer)
     ids = {cell.key: cell_id(cell) for cell in plan.cells}
     done = {cell.key: cell for cell in directory.cells() if cell.status == "ok" and ids.get(cell.key) == cell.id}
     groups = _groups(plan, ids, done, directory.path, cache)
@@ -102,6 +106,14 @@ def _measure(plan: Plan, host: Host, executor: _SafeExecutor, directory: RunDire
     directory.write_results(results)
     _notify(host, "harness_run_finished", replace(context, results=results), observer)
     return results
+
+
+def _make_files(plan: Plan, observer: Observer) -> None:
+    """Files of other precisions, before the first cell: what they take is no cell's time."""
+    wanted = {(cell.model.id, cell.precision): cell.model for cell in plan.cells if cell.precision != "fp32"}
+    for (_, precision), model in wanted.items():
+        with suppress(HandledError):  # a result of every cell that needs it
+            identity.locate_model(model, precision, observer.tell)
 
 
 def exit_code(results: Results) -> int:
@@ -204,10 +216,21 @@ def _results(suite: Suite, host: Host, cells: Sequence[CellResult]) -> Results:
 
 
 def _with_ratios(cells: Sequence[CellResult], reference: str | None) -> list[CellResult]:
-    """Every latency relative to the reference cell's; nothing when that was not measured."""
-    base = next((cell.latency for cell in cells if cell.key == reference and cell.latency), None)
-    return [cell if base is None or cell.latency is None else
-            cell.model_copy(update={"latency": with_ratio(cell.latency, base)}) for cell in cells]
+    """Every latency relative to the reference cell's; nothing when that was not measured.
+
+    A reference with wildcards is one cell of each model, and a latency is relative to that of its own model.
+    """
+    found = [cell for cell in cells if reference is not None and fnmatchcase(cell.key, reference) and cell.latency]
+    own = {cell.model: cell.latency for cell in reversed(found)}
+    single = found[0].latency if found and found[0].key == reference else None
+
+    def compared(cell: CellResult) -> CellResult:
+        base = single or own.get(cell.model)
+        if base is None or cell.latency is None:
+            return cell
+        return cell.model_copy(update={"latency": with_ratio(cell.latency, base)})
+
+    return [compared(cell) for cell in cells]
 
 
 def _notify(host: Host, hook: str, context: RunContext, observer: Observer) -> None:

@@ -71,6 +71,16 @@ def warnings(explained: Sequence[Explained], methods: Sequence[str]) -> Iterator
                        "means that the method found nothing for this class")
 
 
+def check_files(picture: Path | None, maps: Path | None, count: int) -> None:
+    """Raises UsageError where `count` maps can not be written under these names."""
+    if picture is not None and Image.registered_extensions().get(picture.suffix.lower()) not in Image.SAVE:
+        raise UsageError(f"--output {picture}: the picture can not be written in such a format; name a .png or .jpg")
+    if maps is not None and maps.suffix not in (".npy", ".npz"):
+        raise UsageError(f"--save-map {maps}: name a .npy or .npz")
+    if maps is not None and maps.suffix == ".npy" and count > 1:
+        raise UsageError(f"--save-map {maps}: {count} maps go into a .npz")
+
+
 def save_picture(path: Path, subject: Subject, explained: Sequence[Explained], methods: Sequence[str]) -> None:
     """One map over its photograph at full size, or several as a contact sheet. Raises UsageError."""
     if len(explained) == len(methods) == 1:
@@ -85,20 +95,15 @@ def save_picture(path: Path, subject: Subject, explained: Sequence[Explained], m
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(picture).save(path)
-    except (ValueError, OSError) as error:  # ValueError: no such format
-        raise UsageError(f"--output {path}: the picture can not be written: {error}; name a .png or .jpg") from error
+    except OSError as error:
+        raise UsageError(f"--output {path}: the picture can not be written: {error}") from error
 
 
 def save_maps(path: Path, explained: Sequence[Explained], methods: Sequence[str]) -> None:
     """One map as .npy (h, w), any number as .npz with `ids`, `classes`, and `maps` or, of several methods, their names.
 
     The .npz of one method with one class of each photograph is what the generator `precomputed` reads.
-    Raises UsageError for several maps in one .npy.
     """
-    if path.suffix == ".npy" and len(explained) * len(methods) > 1:
-        raise UsageError(f"--save-map {path}: {len(explained) * len(methods)} maps go into a .npz")
-    if path.suffix not in (".npy", ".npz"):
-        raise UsageError(f"--save-map {path}: name a .npy or .npz")
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix == ".npy":
         np.save(path, explained[0].maps[0])

@@ -116,7 +116,10 @@ class MetricSpec(Spec):
 
 @dataclass(frozen=True, kw_only=True)
 class BackendSpec(Spec):
-    """factory(params) -> Backend. accepts: the kind of file it opens; precisions: those it can run."""
+    """factory(params) -> Backend. precisions: those it can run.
+
+    accepts: what it opens: an ONNX file, or the folder of an export with the network's weights (`checkpoint`).
+    """
 
     role = "backend"
     accepts: Literal["onnx", "checkpoint"] = "onnx"
@@ -147,7 +150,10 @@ class ReporterSpec(Spec):
 
 @dataclass(frozen=True, kw_only=True)
 class GradientRuleSpec(Spec):
-    """factory names the VJP rule of the ONNX operator `name` in `domain` ("" is the standard domain)."""
+    """factory is the VJP rule itself of the ONNX operator `name` in `domain` ("" is the standard domain).
+
+    It is called with a harness.onnx.gradient.Context for each node that a gradient passes; see docs/gradient.md.
+    """
 
     role = "gradient-rule"
     domain: str = ""

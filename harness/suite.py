@@ -13,11 +13,13 @@ from typing import Annotated, Any, Generic, Literal, Self, TypeVar
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
+from harness.onnx.precision.settings import Int8Settings
 from harness.params import Params, SuitePath
 from harness.specs import (
     BackendSpec,
     DatasetSpec,
     ExecutorSpec,
+    GradientRuleSpec,
     MetricSpec,
     ModelSpec,
     SaliencySpec,
@@ -65,7 +67,7 @@ class SuiteTable(Params):
     plugins: tuple[Pin, ...] = ()
     """Plugin distributions that must be installed, e.g. "acme-metrics>=1.2"."""
     reference: str | None = None
-    """Key of the latency cell that ratios are relative to."""
+    """Key of the latency cell that ratios are relative to; with wildcards, one cell of each model for its own."""
     baseline: SuitePath | None = None
     """An earlier run (folder or results.json) for `max_regression`."""
 
@@ -87,6 +89,22 @@ class DatasetTable(Params):
         return self
 
 
+class CalibrationTable(Int8Settings):
+    """`calibration = {...}` of a model: what its int8 file is made with."""
+
+    dataset: str | None = None
+    """A dataset of this suite, or a plugin with its defaults; by default what the model is trained on."""
+    split: str | None = None
+    """Of that dataset; by default the split that its table names, or "train" of a model's own training data."""
+    count: Annotated[int, Field(gt=0)] = 128
+    """Samples that ranges are found on, evenly spread."""
+    metric: str | None = None
+    """The metric whose first number decides which layers stay in float; by default the first of the model's recipe.
+    Without one nothing is searched."""
+    max_loss: Annotated[float, Field(ge=0)] = 0.005
+    """What that number may lose against float32: absolute for fractions, otherwise relative."""
+
+
 class ModelTable(Params):
     """[models.NAME]; the other keys are the plugin's."""
 
@@ -96,6 +114,8 @@ class ModelTable(Params):
     """Folder of the export (or its .onnx file); by default it is searched by name."""
     train: dict[str, Any] = {}
     """Changes to the model's training recipe, used by `harness train`."""
+    calibration: CalibrationTable | None = None
+    """How the int8 file is made; required for models that no recipe of this suite trains."""
 
 
 class SaliencyTable(Params):
@@ -253,13 +273,30 @@ class DatasetEntry(Entry[DatasetSpec]):
         return provided
 
 
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """How a model's int8 file is made.
+
+    dataset: ranges are found on at most `count` of its samples; check: where the metric is measured while it is
+    decided which layers stay in float; without it or a metric nothing is searched.
+    """
+
+    dataset: DatasetEntry
+    count: int
+    settings: Int8Settings
+    check: DatasetEntry | None = None
+    metric: MetricEntry | None = None
+    max_loss: float = 0.005
+
+
 @dataclass(frozen=True)
 class ModelEntry(Entry[ModelSpec]):
-    """A model of the suite. folders: where exports are searched."""
+    """A model of the suite. folders: where exports are searched; calibration: None when nothing says on what."""
 
     export: Path | None = None
     train: Mapping[str, Any] = field(default_factory=dict)
     folders: tuple[Path, ...] = ()
+    calibration: Calibration | None = None
 
     @property
     def task(self) -> str | None:
@@ -269,9 +306,10 @@ class ModelEntry(Entry[ModelSpec]):
 
 @dataclass(frozen=True)
 class SaliencyEntry(Entry[SaliencySpec]):
-    """A saliency generator of the suite."""
+    """A saliency generator of the suite. rules: gradient rules of plugins, for generators inside of graphs."""
 
     layer: str | None = None
+    rules: tuple[GradientRuleSpec, ...] = ()
 
     @property
     def passes(self) -> float | None:

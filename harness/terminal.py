@@ -22,7 +22,7 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from harness.compare.records import Comparison
@@ -34,6 +34,7 @@ _STATUS = {"ok": "green", "failed": "red", "skipped": "yellow"}
 _VERDICTS = {"regression": "red", "improvement": "green"}
 _MOST_COLUMNS = 3
 """Numbers with intervals that fit beside each other into 100 columns."""
+_DISTURBED = "~ something else disturbed the machine meanwhile; ratios hold better than times"
 _WIDTH = 100
 """Of tables that go to a file or a pipe, where there is no terminal to ask."""
 
@@ -157,11 +158,32 @@ def print_results(results: Results, directory: Path) -> None:
     if timing:
         out.print(_latency_table(timing))
     if any(cell.latency is not None and cell.latency.noisy for cell in timing):
-        out.print("~ something else disturbed the machine meanwhile; ratios hold better than times", style="yellow")
+        out.print(_DISTURBED, style="yellow")
     for gate in results.gates:
         out.print(_gate_line(gate), soft_wrap=True)
-    _print_notes(out, results)
+    _print_notes(out, results.cells)
     out.print(f"results: {escape(str(directory / 'results.json'))}", soft_wrap=True)
+
+
+def print_latencies(cells: Sequence[CellResult]) -> None:
+    """Latency cells alone, on standard output: the table, what each ran on, and what must be known of it."""
+    out = console()
+    out.print(_latency_table(cells))
+    if any(cell.latency is not None and cell.latency.noisy for cell in cells):
+        out.print(_DISTURBED, style="yellow")
+    seen = {f"{cell.model}/{cell.precision}/{cell.backend}": cell for cell in reversed(cells) if cell.status == "ok"}
+    for name, cell in reversed(seen.items()):
+        layers = ", ".join(f"{_count(count, 'layer')} in {kind}" for kind, count in cell.executed.items())
+        out.print(f"{escape(name)}: {escape(str(cell.runs_on))}{', ' if layers else ''}{layers}, "
+                  f"{_number(cell.cost.model_mb)} MB{_chosen(cell)}", soft_wrap=True)
+    _print_notes(out, cells)
+
+
+def _chosen(cell: CellResult) -> str:
+    if not cell.settings.get("tuned"):
+        return ""
+    names = ("threads", "allow_spinning", "optimization")
+    return escape("; tuned: " + ", ".join(f"{name} = {cell.settings[name]}" for name in names))
 
 
 def print_comparison(comparison: Comparison) -> None:
@@ -233,7 +255,7 @@ def _quality_table(title: str, cells: Sequence[CellResult]) -> Table:
 
 
 def _latency_table(cells: Sequence[CellResult]) -> Table:
-    table = _table("latency", "", *_right("p50 ms", "p90 ms", "p99 ms", "samples/s", "ratio", "n"))
+    table = _table("latency", Column(overflow="fold"), *_right("p50 ms", "p90 ms", "p99 ms", "samples/s", "ratio", "n"))
     for cell, short in zip(cells, _short_names(cells), strict=True):
         name = escape(short)
         if cell.latency is None:
@@ -279,8 +301,8 @@ def _value(metric: MetricResult) -> str:
     return text + (f" ({metric.n_invalid} invalid)" if metric.n_invalid else "")
 
 
-def _print_notes(out: Console, results: Results) -> None:
-    for cell in results.cells:
+def _print_notes(out: Console, cells: Sequence[CellResult]) -> None:
+    for cell in cells:
         if note := _why(cell):
             style = _STATUS[cell.status] if cell.status != "ok" else "yellow"
             out.print(Text(cell.key, style=style), Text(note.removeprefix(": ")), soft_wrap=True)
@@ -314,8 +336,6 @@ def _status(cell: CellResult) -> Text:
 
 
 def _right(*names: str) -> list[Any]:
-    from rich.table import Column
-
     return [Column(header=escape(name), justify="right") for name in names]
 
 

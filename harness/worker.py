@@ -81,7 +81,8 @@ class CellGroup:
         metrics, curves = quality.summarize(cell, measured)
         files = self._save_rows(cell, measured.rows, measured.predictions)
         files.update(self._save_thumbnails(cell, file, dataset, measured))
-        return {"metrics": metrics, "curves": curves, "runs_on": measured.runs_on, "cached": measured.cached,
+        return {"metrics": metrics, "curves": curves, "runs_on": measured.runs_on,
+                "executed": dict(measured.executed), "cached": measured.cached,
                 "reason": unreadable_note(measured.unreadable, len(dataset)), "files": files,
                 "cost": {"forward_passes": measured.forward_passes, "map_ms": measured.map_ms,
                          "map_passes": measured.map_passes}}
@@ -102,6 +103,7 @@ class CellGroup:
         cost = Cost(seconds=round(outcome.seconds, 3), peak_rss_mb=outcome.peak_rss_mb,
                     model_mb=round(Path(opening.file.path).stat().st_size / 1e6, 3), gflop=opening.gflop)
         return base_result(cell, id_, status="ok", latency=outcome.latency, runs_on=opening.runs_on, cost=cost,
+                           executed=dict(opening.executed), settings=dict(opening.settings),
                            files={"samples": name}, **model_fields(opening.file))
 
     def _keep_record(self, cell: Cell, model: Path) -> dict[str, str]:

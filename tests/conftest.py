@@ -22,12 +22,13 @@ def own_cache(request: pytest.FixtureRequest, caches: Path, monkeypatch: pytest.
 
 
 @pytest.fixture(scope="session")
-def zoo() -> Any:
+def zoo(request: pytest.FixtureRequest) -> Any:
     """Small networks with random weights and their ONNX exports, see support/zoo.py."""
     pytest.importorskip("torch")
     from zoo import Zoo
 
-    return Zoo()
+    cache = getattr(request.config, "cache", None)
+    return Zoo(cache.mkdir("zoo") if cache else None)
 
 
 class Outcome(NamedTuple):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,7 @@ from harness.cli.options import discover, no_plugins_option
 from harness.errors import ModelFileError, UsageError, did_you_mean, one_of
 
 if TYPE_CHECKING:
-    from harness.explanation import Method, Subject
+    from harness.explanation import Floats, Method, Photograph, Subject
     from harness.host import Host
     from harness.params import Params
     from harness.showing import Explained
@@ -31,6 +31,7 @@ class Files:
     output: Path | None
     save_map: Path | None
     export: Path | None
+    share_weights: bool
 
 
 @click.command("explain", short_help="Show what in a photograph a model looks at.")
@@ -47,6 +48,8 @@ class Files:
               "[default: explanation.png, unless --save-map or --export is given]")
 @click.option("--save-map", type=_FILE, help="The raw maps at the model's input size: .npy of one, .npz of several.")
 @click.option("--export", type=_FILE, help="The explainer as one ONNX file that runs in plain onnxruntime.")
+@click.option("--share-weights", is_flag=True, help="With --export: point to the weights in MODEL, which has to stay "
+              "in the folder of the explainer or below, instead of holding them.")
 @click.option("--input", "inputs", multiple=True, metavar="KEY=VALUE",
               help="What the file does not say: size, range, mean, std, layout, color, fit, task, labels, "
                    "outputs.logits, ...; repeatable.")
@@ -56,8 +59,8 @@ class Files:
 @no_plugins_option
 def command(model: Path, photographs: tuple[Path, ...], methods: tuple[str, ...], layer: str | None,
             classes: tuple[str, ...], top: int | None, output: Path | None, save_map: Path | None,
-            export: Path | None, inputs: tuple[str, ...], params: tuple[str, ...], list_layers: bool,
-            no_plugins: tuple[str, ...]) -> int:
+            export: Path | None, share_weights: bool, inputs: tuple[str, ...], params: tuple[str, ...],
+            list_layers: bool, no_plugins: tuple[str, ...]) -> int:
     """Show what in PHOTOGRAPHS the ONNX file MODEL looks at.
 
     Any classifier, and models with keypoints, segmentation or detection. Preprocessing comes from the file's own
@@ -70,7 +73,9 @@ def command(model: Path, photographs: tuple[Path, ...], methods: tuple[str, ...]
     if layer is not None:
         card = card.model_copy(update={"cam_layer": layer})
     made = [] if list_layers else _methods(host, methods, params)
+    from harness import showing
     from harness.explanation import open_subject
+    from harness.showing import Explained
     from harness.terminal import PassCounter
 
     with PassCounter() as counter, _hints(), open_subject(model, card, counter.add) as subject:
@@ -79,8 +84,14 @@ def command(model: Path, photographs: tuple[Path, ...], methods: tuple[str, ...]
         if list_layers:
             _list_layers(subject)
             return 0
-        files = _files(made, photographs, Files(output=output, save_map=save_map, export=export))
-        explained = _explain(subject, photographs, classes, top, made, counter)
+        # Everything that can be wrong is found before the work begins.
+        files = _files(made, photographs, Files(output=output, save_map=save_map, export=export,
+                                                   share_weights=share_weights))
+        chosen = _choose(subject, photographs, classes, top)
+        showing.check_files(files.output, files.save_map, len(chosen) * len(made))
+        explained = [Explained(photograph, index, _maps(subject, photograph, index, made, counter))
+                     for photograph, index in chosen]
+        counter.stop()
         _write(subject, explained, made, files)
     return 0
 
@@ -89,7 +100,7 @@ def _methods(host: Host, names: Sequence[str], params: Sequence[str]) -> list[Me
     """The generators with their parameters. Raises UsageError, or PluginError where a plugin is to blame."""
     from harness.described import parse_settings
     from harness.explanation import Method
-    from harness.specs import SaliencySpec
+    from harness.specs import GradientRuleSpec, SaliencySpec
 
     known = host.names("saliency")
     if not names:
@@ -100,7 +111,8 @@ def _methods(host: Host, names: Sequence[str], params: Sequence[str]) -> list[Me
                              f"{one_of(known, len(known))})")
     specs = [host.spec(SaliencySpec, name) for name in dict.fromkeys(names)]
     settings = parse_settings([_owned(item, specs) for item in params], "--param")
-    return [Method.of(spec, _validated(spec, settings.get(spec.name, {}))) for spec in specs]
+    rules = host.specs(GradientRuleSpec)
+    return [Method.of(spec, _validated(spec, settings.get(spec.name, {})), rules) for spec in specs]
 
 
 def _owned(item: str, specs: Sequence[SaliencySpec]) -> str:
@@ -170,28 +182,31 @@ def _files(methods: Sequence[Method], photographs: Sequence[Path], files: Files)
             raise UsageError(f"--export: {methods[0].name} runs on the host, around the model, and can not be written "
                              "as a graph; methods that can: see those with `graph` in harness plugins list --kind "
                              "saliency --format json")
+    elif files.share_weights:
+        raise UsageError("--share-weights belongs to --export")
     if not photographs and files.export is None:
         raise UsageError("name at least one photograph")
     nowhere = files.output is None and files.save_map is None and files.export is None
-    return Files(output=Path("explanation.png") if nowhere else files.output, save_map=files.save_map,
-                 export=files.export)
+    return replace(files, output=Path("explanation.png")) if nowhere else files
 
 
-def _explain(subject: Subject, photographs: Sequence[Path], classes: Sequence[str], top: int | None,
-             methods: Sequence[Method], counter: PassCounter) -> list[Explained]:
-    from harness.showing import Explained, choose
+def _choose(subject: Subject, photographs: Sequence[Path], classes: Sequence[str],
+            top: int | None) -> list[tuple[Photograph, int]]:
+    """Each photograph with each class to explain."""
+    from harness.showing import choose
 
-    explained = []
-    for path in photographs:
-        photograph = subject.read(path)
-        for index in choose(subject, photograph, classes, top):
-            maps = []
-            for method in methods:
-                counter.start(f"{path.name}: {method.name}", getattr(method.params, "passes", method.spec.passes))
-                maps.append(subject.explain(method, photograph, index))
-            explained.append(Explained(photograph, index, maps))
-    counter.stop()
-    return explained
+    read = [subject.read(path) for path in photographs]
+    return [(photograph, index) for photograph in read for index in choose(subject, photograph, classes, top)]
+
+
+def _maps(subject: Subject, photograph: Photograph, index: int, methods: Sequence[Method],
+          counter: PassCounter) -> list[Floats]:
+    maps = []
+    for method in methods:
+        passes = getattr(method.params, "passes", method.spec.passes)
+        counter.start(f"{photograph.path.name}: {method.name}", passes)
+        maps.append(subject.explain(method, photograph, index))
+    return maps
 
 
 def _write(subject: Subject, explained: Sequence[Explained], methods: Sequence[Method], files: Files) -> None:
@@ -210,5 +225,5 @@ def _write(subject: Subject, explained: Sequence[Explained], methods: Sequence[M
         showing.save_maps(files.save_map, explained, names)
         click.echo(f"maps: {files.save_map}")
     if files.export is not None:
-        for line in export_explainer(files.export, subject, methods[0], explained):
+        for line in export_explainer(files.export, subject, methods[0], explained, share_weights=files.share_weights):
             click.echo(line)

@@ -58,6 +58,21 @@ def read(suite: Path, host: Host, profile: str | None) -> Suite:
     return read_suite(suite, host, profile)
 
 
+def key_value(text: str, option: str, example: str) -> tuple[str, Any]:
+    """KEY=VALUE, the value read as TOML where it is, as text otherwise. Raises UsageError."""
+    import tomllib
+
+    from harness.errors import UsageError
+
+    key, separator, value = text.partition("=")
+    if not separator or not key:
+        raise UsageError(f"{option} {text}: must be KEY=VALUE, e.g. {example}")
+    try:
+        return key, tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        return key, value
+
+
 def echo_json(value: Any) -> None:
     """Indented JSON on standard output."""
     import json

@@ -50,12 +50,14 @@ REPORT = "html"
 """The reporter that every run ends with."""
 
 
-def write_report(host: Host, results: Results, directory: Path) -> Path | None:
-    """Write the report of a run into its folder; None where no plugin makes one. Raises PluginError when it fails."""
+def write_report(host: Host, results: Results, directory: Path, output: Path | None = None) -> Path | None:
+    """Write the report of a run, into its own folder by default; None where no plugin makes one.
+
+    Raises PluginError when the reporter fails.
+    """
     if REPORT not in host.names("reporter"):
         return None
-    spec = host.spec(ReporterSpec, REPORT)
-    return write_files(spec, results, directory, directory)[0]
+    return write_files(host.spec(ReporterSpec, REPORT), results, directory, output or directory)[0]
 
 
 def write_files(spec: ReporterSpec, results: Results, directory: Path, output: Path) -> list[Path]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
 from types import TracebackType
@@ -15,7 +16,7 @@ from harness.errors import EXIT_INTERRUPTED, UsageError, did_you_mean, one_of
 
 if TYPE_CHECKING:
     from harness.checkpoint import Epoch
-    from harness.exports import ExportRecord
+    from harness.results import MetricResult
     from harness.suite import ModelEntry, Suite
     from harness.train import Job
 
@@ -51,7 +52,7 @@ def command(suite: Path, only: tuple[str, ...], output: Path | None, epochs: int
             click.echo(f"interrupted; {job.folder} holds the last checkpoint, --resume goes on from there", err=True)
             return EXIT_INTERRUPTED
         click.echo(f"{job.id}: exporting", err=True)
-        report(output / job.id, export(host, job.folder, output, id_=job.id))
+        report(output / job.id, export(host, job.folder, output, id_=job.id).accuracy)
     return 0
 
 
@@ -74,10 +75,10 @@ def _job(entry: ModelEntry, output: Path, epochs: int | None) -> Job:
     return Job(entry.id, entry.spec, entry.params, recipe, output.parent / "checkpoints" / entry.id)
 
 
-def report(folder: Path, record: ExportRecord) -> None:
-    """Where the export is and its main numbers."""
-    click.echo(str(folder))
-    for name, result in record.accuracy.items():
+def report(path: Path, accuracy: Mapping[str, MetricResult]) -> None:
+    """Where an export is and its main numbers."""
+    click.echo(str(path))
+    for name, result in accuracy.items():
         if result.value is not None and not result.detail:
             unit = "" if result.unit == "fraction" else f" {result.unit}"
             click.echo(f"  {name:<24} {result.value:.4f}{unit}")

@@ -31,13 +31,15 @@ SALIENCY = "saliency"
 class ExplainerDraft:
     """A copy of a model, with one output `scores` (N, K), to which an explanation is appended.
 
+    rules: how gradients pass operators, by default those of harness.onnx.gradient alone.
     graph: appends nodes; image: name of the image input; layer: the resolved target layer, None unless asked for.
     Raises ModelFileError when the layer is none of the graph or is no (N, C, h, w), or the image input has no four
     dimensions.
     """
 
-    def __init__(self, model: onnx.ModelProto, card: ModelCard, *, needs_layer: bool = False) -> None:
-        self.card = card
+    def __init__(self, model: onnx.ModelProto, card: ModelCard, rules: Rules | None = None, *,
+                 needs_layer: bool = False) -> None:
+        self.card, self._rules = card, rules or standard_rules()
         wanted = (card.cam_layer or last_spatial_activation(model, SCORES)) if needs_layer else None
         self.graph = Graph(prepare(model, keep=[wanted] if wanted else []), prefix=SALIENCY)
         self.image = self.graph.inputs[0]
@@ -88,8 +90,7 @@ class ExplainerDraft:
         modifier: how activations are passed (harness.onnx.gradient.modifiers); rules: over those of the operators.
         Raises GradientError, or UnsupportedOp for an operator without a rule.
         """
-        known = standard_rules()
-        known = modifier_rules(modifier, known).over(known)
+        known = modifier_rules(modifier, self._rules).over(self._rules)
         found = append_gradients(self.graph, {SCORES: self._one_hot}, wrt, rules.over(known) if rules else known)
         return [found[name] for name in wrt]
 

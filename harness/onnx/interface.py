@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from harness.contracts import TensorInfo
+from harness.errors import ModelFileError, did_you_mean
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 _DTYPES = {"float": "float32", "double": "float64", "string": "str"}
 
@@ -31,3 +37,36 @@ def describe(inputs: Sequence[TensorInfo], outputs: Sequence[TensorInfo]) -> str
 def batch_size(info: TensorInfo) -> int | None:
     """The fixed size of the first dimension, or None when it is free."""
     return info.shape[0] if info.shape and isinstance(info.shape[0], int) else None
+
+
+def checked_feeds(path: Path, inputs: Sequence[TensorInfo], outputs: Sequence[TensorInfo],
+                  feeds: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """The feeds as contiguous arrays. Raises ModelFileError when they do not fit the graph's inputs."""
+    import numpy as np
+
+    infos = {info.name: info for info in inputs}
+    problem = _names_problem(infos, feeds) or next(
+        filter(None, (_feed_problem(infos[name], array) for name, array in feeds.items() if name in infos)), None)
+    if problem is not None:
+        raise ModelFileError(f"{path}: {problem}; {describe(inputs, outputs)}")
+    return {name: np.ascontiguousarray(array) for name, array in feeds.items()}
+
+
+def _names_problem(infos: Mapping[str, TensorInfo], feeds: Mapping[str, NDArray[Any]]) -> str | None:
+    for name in [*feeds, *infos]:
+        if name not in infos:
+            return f"no input named {name!r}{did_you_mean(name, infos)}"
+        if name not in feeds:
+            return f"nothing given for input {name!r}"
+    return None
+
+
+def _feed_problem(info: TensorInfo, array: NDArray[Any]) -> str | None:
+    if array.dtype.name != info.dtype:
+        return f"input {info.name!r} takes {info.dtype}, got {array.dtype.name}"
+    # An empty shape is a scalar or an undeclared rank; the runtime itself tells them apart.
+    pairs = list(zip(info.shape, array.shape, strict=False))
+    wrong = any(isinstance(dim, int) and dim != given for dim, given in pairs)
+    if info.shape and (wrong or len(info.shape) != array.ndim):
+        return f"input {info.name!r} takes {shape_text(info.shape)}, got {shape_text(array.shape)}"
+    return None

@@ -8,12 +8,12 @@ from itertools import count
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 from numpy.typing import NDArray
 
 from harness.contracts import TensorInfo
-from harness.errors import BackendUnavailable, CellError, ModelFileError, did_you_mean
-from harness.onnx.interface import describe, shape_text, tensor_info
+from harness.errors import BackendUnavailable, CellError, ModelFileError
+from harness.onnx.executed import executed_types
+from harness.onnx.interface import checked_feeds, tensor_info
 from harness.onnx.problems import open_problem, shorten
 from harness.onnx.providers import CPU, CUDA, preload_libraries, provider_problem, session_options
 from harness.onnx.runtime import onnxruntime, runtime_errors
@@ -39,18 +39,19 @@ def open_session(path: Path, *, provider: str = CPU, provider_options: Mapping[s
         raise BackendUnavailable(provider_problem(provider) or provider)
     if provider != CPU:
         preload_libraries()
-    options = session_options(threads=threads, inter_threads=inter_threads, allow_spinning=allow_spinning,
-                              optimization=optimization)
+    make_options = partial(session_options, threads=threads, inter_threads=inter_threads,
+                           allow_spinning=allow_spinning, optimization=optimization)
     settings = {name: str(value) for name, value in (provider_options or {}).items()}
     try:
-        session = ort.InferenceSession(str(path), options, providers=[provider], provider_options=[settings],
+        session = ort.InferenceSession(str(path), make_options(), providers=[provider], provider_options=[settings],
                                        enable_fallback=0)
     except runtime_errors() as error:
         problem = provider_problem(provider)
         raise (BackendUnavailable(problem) if problem else open_problem(path, error)) from error
     _assert_provider(path, session, provider)
     return OrtSession(path, session, device_id=int(settings.get("device_id", 0)),
-                      cuda_graph=settings.get("enable_cuda_graph", "0") == "1")
+                      cuda_graph=settings.get("enable_cuda_graph", "0") == "1",
+                      executed=lambda: executed_types(path, make_options(), provider, settings))
 
 
 def _assert_provider(path: Path, session: Any, provider: str) -> None:
@@ -61,10 +62,16 @@ def _assert_provider(path: Path, session: Any, provider: str) -> None:
 
 
 class OrtSession:
-    """A contracts.InferenceSession. runs_on is the provider that onnxruntime put first, e.g. CUDAExecutionProvider."""
+    """A contracts.InferenceSession. runs_on is the provider that onnxruntime put first, e.g. CUDAExecutionProvider.
 
-    def __init__(self, path: Path, session: Any, *, device_id: int = 0, cuda_graph: bool = False) -> None:
+    settings: options that were chosen by measuring (harness.onnx.tuning), {} otherwise.
+    """
+
+    def __init__(self, path: Path, session: Any, *, device_id: int = 0, cuda_graph: bool = False,
+                 executed: Callable[[], dict[str, int]] = dict) -> None:
         self.path = path
+        self.executed = executed
+        self.settings: Mapping[str, Any] = {}
         self.runs_on: str = session.get_providers()[0]
         self.inputs: Sequence[TensorInfo] = [tensor_info(i.name, i.type, i.shape) for i in session.get_inputs()]
         self.outputs: Sequence[TensorInfo] = [tensor_info(o.name, o.type, o.shape) for o in session.get_outputs()]
@@ -80,7 +87,7 @@ class OrtSession:
         onnxruntime allocates them: shapes that a foreign graph declares may be wrong, and a wrong buffer is an error.
         Raises ModelFileError when feeds do not fit the graph, CellError when the run fails.
         """
-        fitted = self._fitted(feeds)
+        fitted = checked_feeds(self.path, self.inputs, self.outputs, feeds)
         try:
             # A captured CUDA graph replays fixed addresses, so plain runs stay outside of it.
             values = self._session.run(self._names, fitted, self._run_options(-1))
@@ -96,7 +103,7 @@ class OrtSession:
         """
         binding, options = self._session.io_binding(), self._run_options(next(self._graph_ids))
         value_of = onnxruntime().OrtValue.ortvalue_from_numpy
-        for name, array in self._fitted(feeds).items():
+        for name, array in checked_feeds(self.path, self.inputs, self.outputs, feeds).items():
             binding.bind_ortvalue_input(name, value_of(array, *self._device))
         for name in self._names:
             binding.bind_output(name, *self._device)
@@ -131,25 +138,3 @@ class OrtSession:
         options = onnxruntime().RunOptions()
         options.add_run_config_entry("gpu_graph_id", str(graph_id))
         return options
-
-    def _fitted(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
-        infos = {info.name: info for info in self.inputs}
-        for name in [*feeds, *infos]:
-            if name not in infos or name not in feeds:
-                what = "no input named" if name not in infos else "nothing given for input"
-                raise self._unfit(f"{what} {name!r}{did_you_mean(name, infos) if name not in infos else ''}")
-        for name, array in feeds.items():
-            self._check(infos[name], array)
-        return {name: np.ascontiguousarray(array) for name, array in feeds.items()}
-
-    def _check(self, info: TensorInfo, array: Array) -> None:
-        if array.dtype.name != info.dtype:
-            raise self._unfit(f"input {info.name!r} takes {info.dtype}, got {array.dtype.name}")
-        # An empty shape is a scalar or an undeclared rank; onnxruntime itself tells them apart.
-        pairs = list(zip(info.shape, array.shape, strict=False))
-        wrong = any(isinstance(dim, int) and dim != given for dim, given in pairs)
-        if info.shape and (wrong or len(info.shape) != array.ndim):
-            raise self._unfit(f"input {info.name!r} takes {shape_text(info.shape)}, got {shape_text(array.shape)}")
-
-    def _unfit(self, what: str) -> ModelFileError:
-        return ModelFileError(f"{self.path}: {what}; {describe(self.inputs, self.outputs)}")

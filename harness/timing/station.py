@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from harness import identity
 from harness.card import InputSpec
-from harness.contracts import ModelFile, Scenario, Subject, Timing
+from harness.contracts import InferenceSession, ModelFile, Scenario, Subject, Timing
 from harness.errors import BackendUnavailable
 from harness.failures import error_result
 from harness.geometry import normalize
 from harness.host import blame, create
 from harness.machine import EnergyMeter
 from harness.onnx.flops import gflop as model_gflop
-from harness.opened import OpenedModel, open_model
+from harness.opened import OpenedModel, chosen, executed, open_model
 from harness.plan import Cell, LatencySetting
 from harness.results import ErrorResult
 from harness.stats import stable_seed
+from harness.timing.feeds import open_bare
 from harness.timing.peak import peak_gflops
 
 
@@ -36,6 +38,8 @@ class Opening:
     runs_on: str
     rounds: int
     file: ModelFile
+    executed: Mapping[str, int] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
     gflop: float | None = None
     peak_gflops: float | None = None
 
@@ -96,18 +100,31 @@ class Station:
     def _open(self, cell: Cell) -> Opening:
         setting = _setting(cell)
         file = identity.locate_model(cell.model, cell.precision)
-        place = (cell.model.id, cell.precision, setting.threads)
-        if place not in self._models:
-            self._models[place] = self._stack.enter_context(open_model(cell, file, setting.threads))
-        model = self._models[place]
-        inputs = synthetic_inputs(model.card.input, setting.batch, cell.seed)
         with blame(setting.spec):
             scenario: Scenario = create(setting.spec, setting.params)
             rounds = scenario.rounds
-        subject = Subject(model.runner.bind(inputs), partial(_opened, cell, inputs), setting.batch,
-                          stable_seed(cell.seed, cell.key))
+        query, session = self._query(cell, file, setting)
+        subject = Subject(query, partial(_opened, cell), setting.batch, stable_seed(cell.seed, cell.key))
         self._cells[cell.key] = scenario, cell, subject
-        return Opening(model.runs_on, rounds, file, model_gflop(model.path, model.card), self._peak(cell))
+        return Opening(session.runs_on, rounds, file, executed(session), chosen(session), self._gflop(cell),
+                       self._peak(cell))
+
+    def _query(self, cell: Cell, file: ModelFile,
+               setting: LatencySetting) -> tuple[Callable[[], None], InferenceSession]:
+        """What is timed, and the session that it runs on."""
+        if setting.feeds is not None:  # sessions of graphs without a card may be compiled for their shapes
+            bare = self._stack.enter_context(open_bare(cell, file, setting))
+            return bare.session.bind(bare.feeds), bare.session
+        place = (cell.model.id, cell.precision, setting.threads)
+        if place not in self._models:
+            self._models[place] = self._stack.enter_context(open_model(cell, file, setting.threads))
+        runner = self._models[place].runner
+        return runner.bind(synthetic_inputs(runner.card.input, setting.batch, cell.seed)), runner.session
+
+    def _gflop(self, cell: Cell) -> float | None:
+        """Of one sample; a graph without a card says too little."""
+        model = self._models.get((cell.model.id, cell.precision, _setting(cell).threads))
+        return None if model is None else model_gflop(model.path, model.card)
 
     def _peak(self, cell: Cell) -> float | None:
         threads = _setting(cell).threads
@@ -117,9 +134,15 @@ class Station:
 
 
 @contextmanager
-def _opened(cell: Cell, inputs: NDArray[np.float32]) -> Iterator[Callable[[], None]]:
+def _opened(cell: Cell) -> Iterator[Callable[[], None]]:
     """A session of its own, and a call that runs it once."""
-    with open_model(cell, identity.locate_model(cell.model, cell.precision), _setting(cell).threads) as model:
+    setting, file = _setting(cell), identity.locate_model(cell.model, cell.precision)
+    if setting.feeds is not None:
+        with open_bare(cell, file, setting) as bare:
+            yield bare.run_once
+        return
+    with open_model(cell, file, setting.threads) as model:
+        inputs = synthetic_inputs(model.card.input, setting.batch, cell.seed)
         yield lambda: model.runner.run_once(inputs)
 
 

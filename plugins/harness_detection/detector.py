@@ -12,10 +12,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from harness.api import DetectionTarget, Fit, InputSpec, Recipe, SsdDecoder, Target, TaskMismatch, did_you_mean, one_of
-from harness_detection.anchors import describe, make_anchors
+from harness_detection.anchors import Anchors, describe, make_anchors
 from harness_detection.losses import box_loss, focal_loss, hard_negative_cross_entropy
 from harness_detection.matching import BACKGROUND, decode, encode, match
-from harness_detection.nets import Detector, RawDetections
+from harness_detection.nets import Detector, RawDetections, by_anchor
 from harness_detection.nms import LOG_ODDS, OUTPUTS, RAW_BOXES, Suppression
 from harness_detection.params import MultiscaleDetectorParams, MultiscaleDetectorRecipe
 
@@ -72,7 +72,7 @@ class MultiscaleDetector:
         return (classes + boxes) / (labels > BACKGROUND).sum().clamp(min=1)
 
     def predictor(self, module: nn.Module) -> nn.Module:
-        return _Predictor(module, torch.from_numpy(self.anchors.boxes), self.params)
+        return _Predictor(module, self.anchors, self.params)
 
     def snapshot(self, outputs: RawDetections) -> Tensor:
         """(N, L, h, w) channel means of the levels."""
@@ -106,24 +106,35 @@ class MultiscaleDetector:
 class _Predictor(nn.Module):
     """Image -> boxes (N, A, 4) inside the input, log-odds (N, A, C) and, if wanted, activation maps."""
 
-    def __init__(self, module: nn.Module, anchors: Tensor, params: MultiscaleDetectorParams) -> None:
+    def __init__(self, module: nn.Module, anchors: Anchors, params: MultiscaleDetectorParams) -> None:
         super().__init__()
         self.module, self.params = module, params
-        self.anchors: Tensor
-        self.register_buffer("anchors", anchors, persistent=False)
+        self.levels = len(params.levels)
+        for level, settings in enumerate(params.levels):
+            own = torch.from_numpy(anchors.boxes[anchors.level == level])
+            count = len(settings.scales) * len(params.aspect_ratios)
+            self.register_buffer(f"anchors{level}", own.reshape(-1, count, 4).permute(1, 2, 0).contiguous(),
+                                 persistent=False)
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         raw: RawDetections = self.module(image)
-        boxes = decode(raw.offsets, self.anchors, self.params.variances).clamp(0.0, float(self.params.size))
-        odds = raw.logits if self.params.loss == "focal" else softmax_log_odds(raw.logits)
-        return (boxes, odds, activation_maps(raw.features)) if self.params.activations else (boxes, odds)
+        limit = float(self.params.size)
+        boxes = [decode(offsets, getattr(self, f"anchors{level}"), self.params.variances, dim=-2).clamp(0.0, limit)
+                 for level, offsets in enumerate(raw.boxes)]
+        odds = raw.classes if self.params.loss == "focal" else [softmax_log_odds(each, dim=-2) for each in raw.classes]
+        outputs = (by_anchor(boxes), by_anchor(odds))
+        return (*outputs, activation_maps(raw.features)) if self.params.activations else outputs
 
 
-def softmax_log_odds(logits: Tensor) -> Tensor:
-    """(N, A, 1 + C), background first -> (N, A, C) log p - log(1 - p) of the softmax, exact where p saturates."""
-    parts = [logits[..., c] - torch.cat([logits[..., :c], logits[..., c + 1 :]], -1).logsumexp(-1)
-             for c in range(1, logits.shape[-1])]
-    return torch.stack(parts, -1)
+def softmax_log_odds(logits: Tensor, dim: int = -1) -> Tensor:
+    """Logits of 1 + C classes, background first -> log p - log(1 - p) of the C others' softmax; exact up to +-87.
+
+    dim: where the classes are. 1 - p is the sum of the other classes' shares, never a difference, so that nothing is
+    lost where p saturates.
+    """
+    rows = (logits - logits.amax(dim, keepdim=True)).movedim(dim, -2)
+    others = (1 - torch.eye(rows.shape[-2], dtype=rows.dtype))[1:] @ rows.exp()
+    return (rows[..., 1:, :] - others.clamp(min=torch.finfo(rows.dtype).tiny).log()).movedim(-2, dim)
 
 
 def activation_maps(features: Sequence[Tensor]) -> Tensor:

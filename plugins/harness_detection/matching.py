@@ -49,22 +49,24 @@ def iou(first: Tensor, second: Tensor) -> Tensor:
 
 def encode(boxes: Tensor, anchors: Tensor, variances: tuple[float, float]) -> Tensor:
     """(..., 4) boxes with extent -> (..., 4) offsets tx, ty, tw, th from their anchors (Girshick 2014, Liu 2016)."""
-    center, extent = _center(boxes)
-    anchor_center, anchor_extent = _center(anchors)
+    center, extent = _center(boxes, -1)
+    anchor_center, anchor_extent = _center(anchors, -1)
     shift = (center - anchor_center) / anchor_extent / variances[0]
     return torch.cat([shift, (extent / anchor_extent).log() / variances[1]], -1)
 
 
-def decode(offsets: Tensor, anchors: Tensor, variances: tuple[float, float]) -> Tensor:
-    """The inverse of `encode`: (..., 4) offsets -> (..., 4) edges, not clipped."""
-    anchor_center, anchor_extent = _center(anchors)
-    center = offsets[..., :2] * variances[0] * anchor_extent + anchor_center
-    half = (offsets[..., 2:] * variances[1]).exp() * anchor_extent / 2
-    return torch.cat([center - half, center + half], -1)
+def decode(offsets: Tensor, anchors: Tensor, variances: tuple[float, float], dim: int = -1) -> Tensor:
+    """The inverse of `encode`: (..., 4, ...) offsets -> edges of the same shape, not clipped; dim: where the 4 are."""
+    anchor_center, anchor_extent = _center(anchors, dim)
+    shift, scale = offsets.chunk(2, dim)
+    center = shift * (variances[0] * anchor_extent) + anchor_center
+    half = (scale * variances[1]).exp() * (anchor_extent / 2)
+    return torch.cat([center - half, center + half], dim)
 
 
-def _center(boxes: Tensor) -> tuple[Tensor, Tensor]:
-    return (boxes[..., :2] + boxes[..., 2:]) / 2, boxes[..., 2:] - boxes[..., :2]
+def _center(boxes: Tensor, dim: int) -> tuple[Tensor, Tensor]:
+    low, high = boxes.chunk(2, dim)
+    return (low + high) / 2, high - low
 
 
 def _forced(overlaps: Tensor) -> list[tuple[int, int]]:

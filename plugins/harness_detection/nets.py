@@ -20,11 +20,25 @@ NECK = 32
 
 
 class RawDetections(NamedTuple):
-    """logits: (N, A, C); offsets: (N, A, 4) tx, ty, tw, th; features: each level's (N, NECK, h, w) before its heads."""
+    """What the heads give, by level: K anchors at each of h * w locations.
 
-    logits: Tensor
-    offsets: Tensor
+    classes: (N, K, C, h * w) logits; boxes: (N, K, 4, h * w) offsets tx, ty, tw, th; features: (N, NECK, h, w) before
+    the heads. This layout is that of the convolutions: what follows runs over rows of neighbors in memory.
+    """
+
+    classes: tuple[Tensor, ...]
+    boxes: tuple[Tensor, ...]
     features: tuple[Tensor, ...]
+
+    @property
+    def logits(self) -> Tensor:
+        """(N, A, C)."""
+        return by_anchor(self.classes)
+
+    @property
+    def offsets(self) -> Tensor:
+        """(N, A, 4)."""
+        return by_anchor(self.boxes)
 
 
 class Detector(nn.Module):
@@ -44,9 +58,10 @@ class Detector(nn.Module):
 
     def forward(self, image: Tensor) -> RawDetections:
         features = self._neck(self._backbone(image))
-        logits = [_by_anchor(head(level), self.outputs) for head, level in zip(self.classes, features, strict=True)]
-        offsets = [_by_anchor(head(level), 4) for head, level in zip(self.boxes, features, strict=True)]
-        return RawDetections(torch.cat(logits, 1), torch.cat(offsets, 1), tuple(features))
+        classes, boxes = (
+            tuple(_rows(head(level), values) for head, level in zip(heads, features, strict=True))
+            for heads, values in ((self.classes, self.outputs), (self.boxes, 4)))
+        return RawDetections(classes, boxes, tuple(features))
 
     def _backbone(self, image: Tensor) -> list[Tensor]:
         levels, stride = [], 1
@@ -84,6 +99,11 @@ def _convolution(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) ->
     )
 
 
-def _by_anchor(maps: Tensor, values: int) -> Tensor:
-    """(N, K * values, h, w) -> (N, h * w * K, values)."""
-    return maps.permute(0, 2, 3, 1).reshape(maps.shape[0], -1, values)
+def by_anchor(levels: Sequence[Tensor]) -> Tensor:
+    """(N, K, values, h * w) of each level -> (N, A, values) in the order of `anchors.Anchors`."""
+    return torch.cat([level.permute(0, 3, 1, 2).flatten(1, 2) for level in levels], 1)
+
+
+def _rows(maps: Tensor, values: int) -> Tensor:
+    """(N, K * values, h, w) -> (N, K, values, h * w)."""
+    return maps.reshape(maps.shape[0], -1, values, maps.shape[2] * maps.shape[3])

@@ -5,7 +5,7 @@ A heatmap pixel is two input pixels: heatmap px = (x + .5) / 2 - .5, x in input 
 
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -16,41 +16,53 @@ _TINY = 1e-10
 _STRIDE = 2.0
 
 
+Shifts = Sequence[tuple[int, int]]
+"""Steps (dx, dy) from a maximum, in heatmap pixels."""
+_CROSS: Shifts = ((-1, 0), (0, -1), (1, 0), (0, 1))
+"""The neighbors before the maximum in x and in y, then those after it."""
+
+
 class Peak(NamedTuple):
-    """flat: (N, K, h * w) heatmaps; x, y: (N, K) int64 position of the (first) maximum; height, width: of the map."""
+    """flat: (N, K, h * w) heatmaps; best: (N, K) int64 index of the (first) maximum; height, width: of the map.
+
+    All keypoints, axes and neighbors are handled in one tensor: a graph of many tiny nodes costs more than the numbers.
+    """
 
     flat: Tensor
-    x: Tensor
-    y: Tensor
+    best: Tensor
     height: int
     width: int
 
-    def at(self, flat: Tensor, dx: int, dy: int) -> Tensor:
-        """(N, K) values of a map at the peak shifted by dx, dy; at the border, of the nearest pixel inside."""
-        x = (self.x + dx).clamp(0, self.width - 1)
-        y = (self.y + dy).clamp(0, self.height - 1)
-        return flat.gather(2, (y * self.width + x).unsqueeze(2)).squeeze(2)
+    @property
+    def position(self) -> Tensor:
+        """(N, K, 2) int64 x, y."""
+        return torch.stack([self.best % self.width, torch.div(self.best, self.width, rounding_mode="floor")], 2)
 
-    def log(self, flat: Tensor, dx: int, dy: int) -> Tensor:
-        """(N, K) logarithms of a map around the peak, relative to its value at the peak.
+    def around(self, flat: Tensor, shifts: Shifts) -> Tensor:
+        """(N, K, M) values of a map at the M shifts from the peak; at the border, of the nearest pixel inside."""
+        limits = (self.width - 1, self.height - 1)
+        x, y = ((self.position[..., axis, None] + torch.tensor([shift[axis] for shift in shifts])).clamp(0, limit)
+                for axis, limit in enumerate(limits))
+        return flat.gather(2, y * self.width + x)
+
+    def logs(self, flat: Tensor, shifts: Shifts) -> Tensor:
+        """(N, K, M) logarithms of a map around the peak, relative to its value at the peak.
 
         The ratio is near 1, so that float32 loses less in its logarithm than in differences of logarithms.
         """
-        ratio = self.at(flat, dx, dy) / self.at(flat, 0, 0).clamp(min=_TINY)
-        return ratio.clamp(min=_TINY).log()
+        values = self.around(flat, [(0, 0), *shifts])
+        return (values[..., 1:] / values[..., :1].clamp(min=_TINY)).clamp(min=_TINY).log()
 
-    def inner(self, distance: int) -> tuple[Tensor, Tensor]:
-        """(N, K) bool per axis: the peak lies at least `distance` pixels inside the map."""
-        inner_x = (self.x >= distance) & (self.x < self.width - distance)
-        return inner_x, (self.y >= distance) & (self.y < self.height - distance)
+    def inner(self, distance: int) -> Tensor:
+        """(N, K, 2) bool per axis: the peak lies at least `distance` pixels inside the map."""
+        beyond = torch.tensor([self.width - distance, self.height - distance])
+        return (self.position >= distance) & (self.position < beyond)
 
 
 def find_peak(heatmaps: Tensor) -> Peak:
     """The first maximum, in raster order, of each of the (N, K, h, w) heatmaps."""
-    height, width = heatmaps.shape[2:]
     flat = heatmaps.flatten(2)
-    index = flat.argmax(2)
-    return Peak(flat, index % width, torch.div(index, width, rounding_mode="floor"), height, width)
+    return Peak(flat, flat.argmax(2), heatmaps.shape[2], heatmaps.shape[3])
 
 
 class Decoder(nn.Module):
@@ -61,24 +73,20 @@ class Decoder(nn.Module):
 
     def forward(self, heatmaps: Tensor) -> tuple[Tensor, Tensor]:
         peak = find_peak(heatmaps)
-        offset_x, offset_y = self.offset(peak)
-        position = torch.stack([peak.x + offset_x, peak.y + offset_y], dim=2)
-        return (position + 0.5) * _STRIDE - 0.5, peak.at(peak.flat, 0, 0)
+        height = peak.flat.gather(2, peak.best.unsqueeze(2)).squeeze(2)
+        return (peak.position + self.offset(peak) + 0.5) * _STRIDE - 0.5, height
 
-    def offset(self, peak: Peak) -> tuple[Tensor, Tensor]:
-        """(N, K) offsets in x and y in heatmap pixels."""
-        zero = torch.zeros_like(peak.x, dtype=peak.flat.dtype)
-        return zero, zero
+    def offset(self, peak: Peak) -> Tensor:  # noqa: ARG002
+        """(N, K, 2) or (1,) offsets in x and y in heatmap pixels."""
+        return torch.zeros(1)
 
 
 class QuarterOffset(Decoder):
     """A quarter of a pixel toward the higher neighbor (Newell 2016, hourglass); none at the border."""
 
-    def offset(self, peak: Peak) -> tuple[Tensor, Tensor]:
-        inner_x, inner_y = peak.inner(1)
-        slope_x = peak.at(peak.flat, 1, 0) - peak.at(peak.flat, -1, 0)
-        slope_y = peak.at(peak.flat, 0, 1) - peak.at(peak.flat, 0, -1)
-        return 0.25 * slope_x.sign() * inner_x, 0.25 * slope_y.sign() * inner_y
+    def offset(self, peak: Peak) -> Tensor:
+        before, after = peak.around(peak.flat, _CROSS).chunk(2, 2)
+        return 0.25 * (after - before).sign() * peak.inner(1)
 
 
 class LogQuadratic(Decoder):
@@ -87,9 +95,10 @@ class LogQuadratic(Decoder):
     Exact for a Gaussian. The offset is at most half a pixel; none at the border.
     """
 
-    def offset(self, peak: Peak) -> tuple[Tensor, Tensor]:
-        inner_x, inner_y = peak.inner(1)
-        return _vertex(peak, 1, 0) * inner_x, _vertex(peak, 0, 1) * inner_y
+    def offset(self, peak: Peak) -> Tensor:
+        before, after = peak.logs(peak.flat, _CROSS).chunk(2, 2)
+        curvature = -(before + after)
+        return (0.5 * (after - before) / curvature.clamp(min=_TINY)).clamp(-0.5, 0.5) * peak.inner(1)
 
 
 class Dark(Decoder):
@@ -110,18 +119,17 @@ class Dark(Decoder):
         self.kernel: Tensor
         self.register_buffer("kernel", kernel / kernel.sum(), persistent=False)
 
-    def offset(self, peak: Peak) -> tuple[Tensor, Tensor]:
-        log = partial(peak.log, self._smooth(peak))  # 0 at the peak itself
-        dx = 0.5 * (log(1, 0) - log(-1, 0))
-        dy = 0.5 * (log(0, 1) - log(0, -1))
-        dxx = 0.25 * (log(2, 0) + log(-2, 0))
-        dyy = 0.25 * (log(0, 2) + log(0, -2))
-        dxy = 0.25 * (log(1, 1) - log(-1, 1) - log(1, -1) + log(-1, -1))
+    def offset(self, peak: Peak) -> Tensor:
+        west, north, east, south, west2, north2, east2, south2, nw, ne, sw, se = peak.logs(
+            self._smooth(peak), (*_CROSS, (-2, 0), (0, -2), (2, 0), (0, 2), (-1, -1), (1, -1), (-1, 1), (1, 1))
+        ).unbind(2)  # 0 at the peak itself
+        dx, dy = 0.5 * (east - west), 0.5 * (south - north)
+        dxx, dyy, dxy = 0.25 * (east2 + west2), 0.25 * (south2 + north2), 0.25 * (se - sw - ne + nw)
         determinant = dxx * dyy - dxy**2
-        inner_x, inner_y = peak.inner(2)
-        usable = inner_x & inner_y & (dxx < 0) & (determinant > self.FLAT)
+        usable = peak.inner(2).all(2) & (dxx < 0) & (determinant > self.FLAT)
         scale = usable / torch.where(usable, determinant, torch.ones_like(determinant))
-        return ((dxy * dy - dyy * dx) * scale).clamp(-1, 1), ((dxy * dx - dxx * dy) * scale).clamp(-1, 1)
+        step = torch.stack([(dxy * dy - dyy * dx) * scale, (dxy * dx - dxx * dy) * scale], 2)
+        return step.clamp(-1, 1)
 
     def _smooth(self, peak: Peak) -> Tensor:
         """(N, K, h * w): each map under the separable Gaussian of the labels; zero outside."""
@@ -135,9 +143,3 @@ def create(name: str, sigma: float) -> Decoder:
     """The decoder called `name`; sigma: standard deviation of the labels in heatmap pixels."""
     makers = {"argmax": Decoder, "quarter-offset": QuarterOffset, "log-quadratic": LogQuadratic}
     return Dark(sigma) if name == "dark" else makers[name]()
-
-
-def _vertex(peak: Peak, dx: int, dy: int) -> Tensor:
-    before, after = peak.log(peak.flat, -dx, -dy), peak.log(peak.flat, dx, dy)
-    curvature = -(before + after)
-    return (0.5 * (after - before) / curvature.clamp(min=_TINY)).clamp(-0.5, 0.5)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from harness.api import InferenceSession, open_session, provider_problem, provider_versions
+from harness.api import InferenceSession, open_session, preoptimized, provider_problem, provider_versions, tuned_session
 from harness_runtime.params import CpuParams, CudaParams, OnnxRuntimeParams, TensorrtParams
 
 
@@ -36,6 +36,14 @@ class CpuBackend(_OnnxRuntimeBackend):
 
     provider = "CPUExecutionProvider"
     _params: CpuParams
+
+    def open(self, path: Path, *, threads: int) -> InferenceSession:
+        if self._params.tune:
+            return tuned_session(path, threads)
+        if not self._params.preoptimize:
+            return super().open(path, threads=threads)
+        return open_session(preoptimized(path, self._params.optimization), threads=threads, optimization="none",
+                            allow_spinning=self._params.allow_spinning, **self._options())
 
     def _options(self) -> dict[str, Any]:
         return {"inter_threads": self._params.inter_threads}

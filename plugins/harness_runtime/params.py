@@ -25,6 +25,12 @@ class CpuParams(OnnxRuntimeParams):
 
     inter_threads: int = Field(1, gt=0)
     """Operators that run at a time; more than one rarely helps a vision model."""
+    preoptimize: bool = False
+    """Open the graph as onnxruntime optimized it once for this CPU, from the cache: sessions start faster, and run as
+    fast."""
+    tune: bool = False
+    """Choose threads (at most those of the cell), spinning, optimization and with it the memory layout by measuring
+    one sample when the model is opened; what was chosen is recorded. The keys above then have no effect."""
 
 
 class CudaParams(OnnxRuntimeParams):

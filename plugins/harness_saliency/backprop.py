@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import onnx
 
-from harness.api import ExplainerDraft, ModelCard, Modifier
+from harness.api import ExplainerDraft, ModelCard, Modifier, Rules
 from harness_saliency.gradcam import GradCam
 from harness_saliency.graph_generator import NoFeeds
 from harness_saliency.graph_params import GradCamParams, GuidedGradCamParams, ImageGradientParams
@@ -19,8 +19,8 @@ class Backprop(NoFeeds):
     def __init__(self, params: ImageGradientParams) -> None:
         self.params = params
 
-    def build(self, graph: onnx.ModelProto, card: ModelCard) -> onnx.ModelProto:
-        draft = ExplainerDraft(graph, card)
+    def build(self, graph: onnx.ModelProto, card: ModelCard, rules: Rules) -> onnx.ModelProto:
+        draft = ExplainerDraft(graph, card, rules)
         return draft.finish(image_map(draft, self.attribution(draft), self.params.channels, self.params.sign))
 
     def attribution(self, draft: ExplainerDraft) -> str:
@@ -53,8 +53,8 @@ class GuidedGradCam(Backprop):
     modifier = "guided"
     params: GuidedGradCamParams
 
-    def build(self, graph: onnx.ModelProto, card: ModelCard) -> onnx.ModelProto:
-        draft = ExplainerDraft(graph, card, needs_layer=True)
+    def build(self, graph: onnx.ModelProto, card: ModelCard, rules: Rules) -> onnx.ModelProto:
+        draft = ExplainerDraft(graph, card, rules, needs_layer=True)
         return draft.finish(image_map(draft, self.attribution(draft), self.params.channels, self.params.sign))
 
     def attribution(self, draft: ExplainerDraft) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import onnx
 
-from harness.api import ExplainerDraft, ModelCard
+from harness.api import ExplainerDraft, ModelCard, Rules
 from harness_saliency.graph_generator import NoFeeds
 from harness_saliency.graph_params import ActivationMapParams
 from harness_saliency.head import pooled_head
@@ -21,8 +21,8 @@ class Cam(NoFeeds):
     def __init__(self, params: ActivationMapParams) -> None:
         self.params = params
 
-    def build(self, graph: onnx.ModelProto, card: ModelCard) -> onnx.ModelProto:
-        draft = ExplainerDraft(graph, card)
+    def build(self, graph: onnx.ModelProto, card: ModelCard, rules: Rules) -> onnx.ModelProto:
+        draft = ExplainerDraft(graph, card, rules)
         head = pooled_head(draft.graph, draft.scores)
         layer_map = signed(draft.graph, head.weighted_sum(draft.graph, draft.class_index), self.params.sign)
         return draft.finish(upsampled(draft, layer_map, self.params.upsampling))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import onnx
 
-from harness.api import ExplainerDraft, Graph, ModelCard
+from harness.api import ExplainerDraft, Graph, ModelCard, Rules
 from harness_saliency.graph_generator import NoFeeds
 from harness_saliency.graph_params import EigenCamParams
 from harness_saliency.maps import over_axes, signed, upsampled
@@ -21,8 +21,8 @@ class EigenCam(NoFeeds):
     def __init__(self, params: EigenCamParams) -> None:
         self.params = params
 
-    def build(self, graph: onnx.ModelProto, card: ModelCard) -> onnx.ModelProto:
-        draft = ExplainerDraft(graph, card, needs_layer=True)
+    def build(self, graph: onnx.ModelProto, card: ModelCard, rules: Rules) -> onnx.ModelProto:
+        draft = ExplainerDraft(graph, card, rules, needs_layer=True)
         nodes, layer = draft.graph, draft.layer
         rows = nodes.add("Reshape", layer, nodes.constant(np.array([0, 0, -1], np.int64)))  # (N, C, h w)
         if self.params.center:

@@ -10,9 +10,17 @@ from typing import Any, Protocol
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
 
-from harness.api import DataError, InputSpec, ModelCard, prepare
+from harness.api import (
+    DataError,
+    InputSpec,
+    ModelCard,
+    Rules,
+    UnreadableSample,
+    files_fingerprint,
+    prepare,
+    read_photograph,
+)
 from harness_saliency.graph_params import ExpectedGradientsParams
 from harness_saliency.loop import PointLoop
 from harness_saliency.maps import image_map
@@ -43,8 +51,8 @@ class ExpectedGradients:
         self.params = params
         self.baselines: Baselines = Background(read_images(params.background)) if params.background else Uniform()
 
-    def build(self, graph: onnx.ModelProto, card: ModelCard) -> onnx.ModelProto:
-        loop = PointLoop(graph, card)
+    def build(self, graph: onnx.ModelProto, card: ModelCard, rules: Rules) -> onnx.ModelProto:
+        loop = PointLoop(graph, card, rules)
         nodes, samples = loop.graph, self.params.samples
         alphas = nodes.add_input("alpha", nodes.dtype(loop.image), (loop.draft.batch, samples))
         spread = nodes.constant(np.array([1, 2, 3], np.int64))
@@ -60,6 +68,11 @@ class ExpectedGradients:
         (total,) = loop.run(samples, 1, step)
         mean = nodes.add("Div", total, nodes.constant(samples, nodes.dtype(loop.image)))
         return loop.finish(image_map(loop.draft, mean, self.params.channels, self.params.sign))
+
+    def fingerprint(self) -> str:
+        """Changes with the images of the background."""
+        folder = self.params.background
+        return files_fingerprint(folder, background_files(folder)) if folder else ""
 
     def feeds(self, inputs: Floats, seeds: Sequence[int]) -> Mapping[str, NDArray[Any]]:
         drawn = [self._drawn(np.random.default_rng(seed), inputs.shape[1:]) for seed in seeds]
@@ -103,15 +116,19 @@ class Background:
 
 def read_images(folder: Path) -> list[NDArray[np.uint8]]:
     """All pictures of a folder by name, (H, W, 3) uint8. Raises DataError for none, or one that can not be read."""
+    return [_read(file) for file in background_files(folder)]
+
+
+def background_files(folder: Path) -> list[Path]:
+    """The pictures of a folder. Raises DataError when there is none."""
     files = sorted(file for file in folder.glob("*") if file.suffix.lower() in _SUFFIXES)
     if not files:
         raise DataError(f"{folder}: no images for the background; one of {', '.join(_SUFFIXES)} is needed")
-    return [_read(file) for file in files]
+    return files
 
 
 def _read(file: Path) -> NDArray[np.uint8]:
     try:
-        with Image.open(file) as picture:
-            return np.asarray(picture.convert("RGB"), np.uint8)
-    except (OSError, UnidentifiedImageError) as error:
-        raise DataError(f"{file}: can not be read as an image: {error}") from error
+        return read_photograph(file)
+    except UnreadableSample as error:
+        raise DataError(f"{file}: a background image can not be read: {error}") from error

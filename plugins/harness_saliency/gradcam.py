@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 
 import onnx
 
-from harness.api import ExplainerDraft, Graph, ModelCard
+from harness.api import ExplainerDraft, Graph, ModelCard, Rules
 from harness_saliency.graph_generator import NoFeeds
 from harness_saliency.graph_params import GradCamParams
 from harness_saliency.maps import over_axes, signed, upsampled
@@ -27,8 +27,8 @@ class GradientCam(NoFeeds, ABC):
     def weighted(self, graph: Graph, layer: str, gradient: str) -> str:
         """A and G -> a tensor (N, C, h, w)."""
 
-    def build(self, graph: onnx.ModelProto, card: ModelCard) -> onnx.ModelProto:
-        draft = ExplainerDraft(graph, card, needs_layer=True)
+    def build(self, graph: onnx.ModelProto, card: ModelCard, rules: Rules) -> onnx.ModelProto:
+        draft = ExplainerDraft(graph, card, rules, needs_layer=True)
         return draft.finish(upsampled(draft, self.layer_map(draft), self.params.upsampling))
 
     def layer_map(self, draft: ExplainerDraft) -> str:

@@ -40,7 +40,7 @@ class PassParams(Params):
     """What all methods share that run the model many times."""
 
     batch_size: Positive | None = None
-    """Forward passes at a time; by default it goes by the size of the model's input, 16 at most."""
+    """Forward passes at a time; by default it goes by the size of the model's input and by the backend."""
 
 
 class OcclusionParams(PassParams):

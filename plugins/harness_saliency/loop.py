@@ -12,7 +12,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from harness.api import ExplainerDraft, Graph, ModelCard
+from harness.api import ExplainerDraft, Graph, ModelCard, Rules
 
 Step = Callable[[str, Sequence[str]], Sequence[str]]
 """step(index, states) -> states after it: names of tensors; index is a scalar int64. It calls `at` once."""
@@ -21,8 +21,8 @@ Step = Callable[[str, Sequence[str]], Sequence[str]]
 class PointLoop:
     """An explainer under construction whose model is run in the body of a loop."""
 
-    def __init__(self, model: onnx.ModelProto, card: ModelCard) -> None:
-        self.draft = ExplainerDraft(model, card)
+    def __init__(self, model: onnx.ModelProto, card: ModelCard, rules: Rules) -> None:
+        self.draft = ExplainerDraft(model, card, rules)
         (self._gradient,) = self.draft.gradients([self.image])
         self._results: tuple[str, ...] = ()
         self._model = _taken(self.graph)

@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from harness.api import ExplainerDraft, InputSpec, ModelCard, normalize
+from harness.api import ExplainerDraft, InputSpec, ModelCard, Rules, normalize
 from harness_saliency.graph_generator import NoFeeds
 from harness_saliency.graph_params import IntegratedGradientsParams, SmoothGradParams
 from harness_saliency.loop import PointLoop
@@ -28,8 +28,8 @@ class IntegratedGradients(NoFeeds):
     def __init__(self, params: IntegratedGradientsParams) -> None:
         self.params = params
 
-    def build(self, graph: onnx.ModelProto, card: ModelCard) -> onnx.ModelProto:
-        loop = PointLoop(graph, card)
+    def build(self, graph: onnx.ModelProto, card: ModelCard, rules: Rules) -> onnx.ModelProto:
+        loop = PointLoop(graph, card, rules)
         nodes, dtype = loop.graph, loop.graph.dtype(loop.image)
         places, weights = (nodes.constant(values, dtype) for values in quadrature(self.params.rule, self.params.steps))
         baseline = nodes.constant(baseline_value(self.params.baseline, card.input), dtype)
@@ -54,8 +54,8 @@ class SmoothGrad:
     def __init__(self, params: SmoothGradParams) -> None:
         self.params = params
 
-    def build(self, graph: onnx.ModelProto, card: ModelCard) -> onnx.ModelProto:
-        loop = PointLoop(graph, card)
+    def build(self, graph: onnx.ModelProto, card: ModelCard, rules: Rules) -> onnx.ModelProto:
+        loop = PointLoop(graph, card, rules)
         nodes = loop.graph
         noise = add_drawn_input(loop.draft, self.params.samples)
         deviation = nodes.add("Mul", _range(loop.draft), nodes.constant(self.params.sigma, nodes.dtype(loop.image)))

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.api import InputSpec, ModelHandle, automatic_batch
+from harness.api import InputSpec, ModelHandle
 from harness_saliency.host_params import Baseline, PassParams, Score
 
 Floats = NDArray[np.float32]
@@ -28,7 +28,7 @@ def scores_as(score: Score, scores: NDArray[Any], model: ModelHandle) -> NDArray
 
 def pieces(count: int, model: ModelHandle, params: PassParams) -> Iterator[slice]:
     """0 to `count` in pieces that are run at once."""
-    size = params.batch_size or automatic_batch(model.card.input, "cpu")
+    size = params.batch_size or model.batch
     for start in range(0, count, size):
         yield slice(start, min(count, start + size))
 

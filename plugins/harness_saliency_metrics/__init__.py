@@ -8,4 +8,4 @@ from harness_saliency_metrics import faithfulness, localization
 
 @hookimpl
 def harness_metrics() -> Iterable[MetricSpec]:
-    return [*localization.METRICS, *faithfulness.METRICS]
+    return [*localization.METRICS, *localization.SEGMENTATION, *faithfulness.METRICS]

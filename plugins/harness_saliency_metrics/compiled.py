@@ -17,12 +17,16 @@ def compiled(function: Callable[P, R]) -> Callable[P, R]:
     The cache lies beside the source file or, where that can not be written, in the user's cache folder
     (NUMBA_CACHE_DIR overrides both). Where neither can be written each process compiles anew.
     """
-    return _compiled(function, forceinline=False)
+    return _compiled(function)
 
 
 def inlined(function: Callable[P, R]) -> Callable[P, R]:
-    """The same for a part of an inner loop, which becomes part of its callers: calls pass arrays field by field."""
-    return _compiled(function, forceinline=True)
+    """The same for a part of an inner loop, which becomes part of its callers; it must not make arrays.
+
+    Without numba's reference counting, whose atomic operations for every array argument of every call would cost more
+    than a small function does.
+    """
+    return _compiled(function, forceinline=True, _nrt=False)
 
 
 def _compiled(function: Callable[P, R], **more: bool) -> Callable[P, R]:

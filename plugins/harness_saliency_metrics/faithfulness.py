@@ -26,13 +26,13 @@ _CLASSIFICATION = frozenset({"classification"})
 _ANY = frozenset({"classification", "detection", "keypoints", "segmentation"})
 _MAP = frozenset({"saliency"})
 _PREDICT = frozenset({"saliency", "predict"})
-_ROWS = 224.0  # steps of a curve: one for each row of a usual input
+_ROWS = 225.0  # of a curve: one step for each row of a usual input, and the image itself
 
 METRICS: tuple[MetricSpec, ...] = (
     MetricSpec(
         name="average-drop",
         summary="Share of the class probability that is lost when the image is seen through its map.",
-        tasks=_CLASSIFICATION, requires=_PREDICT, params=AverageDropParams, passes=1,
+        tasks=_CLASSIFICATION, requires=_PREDICT, params=AverageDropParams, passes=2,
         factory="harness_saliency_metrics.masking:AverageDrop",
         higher_is_better=False, range=(0.0, inf), worst=1.0,
         conventions=("default", "abs", "unnormalized", "top50", "pixels"),
@@ -40,14 +40,14 @@ METRICS: tuple[MetricSpec, ...] = (
     MetricSpec(
         name="average-increase",
         summary="Share of the images whose class is more probable when seen through the map.",
-        tasks=_CLASSIFICATION, requires=_PREDICT, params=AverageIncreaseParams, passes=1,
+        tasks=_CLASSIFICATION, requires=_PREDICT, params=AverageIncreaseParams, passes=2,
         factory="harness_saliency_metrics.masking:AverageIncrease",
         worst=0.0, conventions=("default", "ties"),
     ),
     MetricSpec(
         name="average-gain",
         summary="Share of the missing class probability that is gained when the image is seen through its map.",
-        tasks=_CLASSIFICATION, requires=_PREDICT, params=ConventionParams, passes=1,
+        tasks=_CLASSIFICATION, requires=_PREDICT, params=ConventionParams, passes=2,
         factory="harness_saliency_metrics.masking:AverageGain",
         worst=0.0,
     ),
@@ -84,7 +84,7 @@ METRICS: tuple[MetricSpec, ...] = (
     MetricSpec(
         name="adcc",
         summary="Harmonic mean of coherency, 1 - complexity and 1 - average drop.",
-        tasks=_CLASSIFICATION, requires=_PREDICT | {"explain"}, params=AdccParams, passes=1,
+        tasks=_CLASSIFICATION, requires=_PREDICT | {"explain"}, params=AdccParams, passes=2,
         factory="harness_saliency_metrics.agreement:Adcc",
         worst=0.0,
     ),
@@ -105,9 +105,9 @@ METRICS: tuple[MetricSpec, ...] = (
     MetricSpec(
         name="infidelity",
         summary="Squared error of the map as a prediction of what perturbations do to the class probability.",
-        tasks=_CLASSIFICATION, requires=_PREDICT, params=InfidelityParams, passes=100,
+        tasks=_CLASSIFICATION, requires=_PREDICT, params=InfidelityParams, passes=101,
         factory="harness_saliency_metrics.infidelity:Infidelity",
-        higher_is_better=False, worst=1.0,
+        higher_is_better=False, unit="squared error", worst=1.0,
     ),
     MetricSpec(
         name="max-sensitivity",

@@ -51,7 +51,7 @@ class CurveParams(ConventionParams):
     @property
     def passes(self) -> int:
         """Forward passes for each sample; without `steps` those of a usual input."""
-        return self.steps or 224
+        return (self.steps or 224) + 1
 
 
 class DeletionParams(CurveParams):
@@ -129,7 +129,7 @@ class InfidelityParams(ConventionParams):
     @property
     def passes(self) -> int:
         """Forward passes for each sample."""
-        return self.draws
+        return self.draws + 1
 
 
 class MaxSensitivityParams(BudgetParams):

@@ -35,7 +35,8 @@ class Infidelity:
         return Table({"value": np.where(invalid, 1.0, values), INVALID: invalid})
 
     def summarize(self, rows: Table) -> Summary:
-        return Summary({"": mean(rows, higher_is_better=False, convention=self.params.convention_text)})
+        return Summary({"": mean(rows, higher_is_better=False, convention=self.params.convention_text,
+                                 unit="squared error")})
 
     def _value(self, samples: Samples, index: int) -> float:
         expected: list[NDArray[np.float64]] = []

@@ -65,12 +65,16 @@ METRICS: tuple[MetricSpec, ...] = (
     _declared("warping-error", "Mismatches that no change of shape removes, only one of topology.",
               "warping_error:WarpingError", params=WarpingErrorParams, conventions=("forward", "reverse"),
               higher_is_better=False, worst=1.0),
-    _declared("segmentation-warping-error", "Mismatches of a segmentation that only a change of topology removes.",
-              "segmentation_warping:SegmentationWarpingError", params=WarpParams, tasks=frozenset({"segmentation"}),
-              requires=frozenset(), conventions=("forward", "reverse"), higher_is_better=False, worst=1.0),
     _declared("relevance-rank-accuracy", "Share of the most salient pixels that lie inside of the object.",
               "pixels:RankAccuracy", params=RankAccuracyParams,
               conventions=("area", "top-k", "concept-influence"), worst=0.0),
     _declared("attribution-auc", "ROC area of the map as a classifier of the object's pixels.",
               "pixels:AttributionAuc", params=RegionParams, conventions=("ties half",), worst=0.0),
 )
+
+SEGMENTATION: tuple[MetricSpec, ...] = (
+    _declared("segmentation-warping-error", "Mismatches of a segmentation that only a change of topology removes.",
+              "segmentation_warping:SegmentationWarpingError", params=WarpParams, tasks=frozenset({"segmentation"}),
+              requires=frozenset(), conventions=("forward", "reverse"), higher_is_better=False, worst=1.0),
+)
+"""Metrics of masks that need no map."""

@@ -17,22 +17,27 @@ _MOST = 64
 
 
 class Probabilities(NamedTuple):
-    """Softmax of logits. target: (N,) float64 of the explained class; rest: (N,) of all others, 1 - target without the
-    cancellation.
-    """
+    """target: (N,) float64 of the explained class; rest: (N,) 1 - target, of a softmax without the cancellation."""
 
     target: NDArray[np.float64]
     rest: NDArray[np.float64]
 
 
-def probabilities(logits: NDArray[Any], classes: NDArray[np.int64]) -> Probabilities:
-    """(N, K) logits and (N,) class indices -> the softmax, in float64."""
+def probabilities(values: NDArray[np.float64], classes: NDArray[np.int64]) -> Probabilities:
+    """(N, K) float64 probabilities of all classes and (N,) class indices."""
+    target = np.take_along_axis(values, classes[:, None], axis=1)[:, 0]
+    others = values.copy()
+    np.put_along_axis(others, classes[:, None], 0, axis=1)
+    rest = others.sum(axis=1)
+    exclusive = np.abs(target + rest - 1) < 1e-9  # of a sigmoid each class stands alone
+    return Probabilities(target, np.where(exclusive, rest, 1 - target))
+
+
+def softmax(logits: NDArray[Any]) -> NDArray[np.float64]:
+    """(N, K) logits -> probabilities, in float64."""
     shifted = np.asarray(logits, np.float64)
     odds = np.exp(shifted - shifted.max(axis=1, keepdims=True))
-    own = np.take_along_axis(odds, classes[:, None], axis=1)[:, 0]
-    np.put_along_axis(odds, classes[:, None], 0, axis=1)
-    rest = odds.sum(axis=1)
-    return Probabilities(own / (own + rest), rest / (own + rest))
+    return np.asarray(odds / odds.sum(axis=1, keepdims=True), np.float64)
 
 
 class Explained(NamedTuple):
@@ -56,9 +61,12 @@ def explained(samples: Samples) -> Explained:
 
 
 def original(samples: Samples) -> Probabilities:
-    """Of the images as they are, from the stored predictions."""
-    logits = samples.predictions.dense("logits")
-    return samples.once("harness_saliency_metrics.original", lambda: probabilities(logits, explained(samples).classes))
+    """Of the images as they are.
+
+    Not from the stored predictions: those of a graph that ends with a softmax are no logits.
+    """
+    given = explained(samples)
+    return samples.once("harness_saliency_metrics.original", lambda: predicted(samples, given.inputs, given.classes))
 
 
 def relevance(samples: Samples) -> list[Map | None]:
@@ -69,13 +77,12 @@ def relevance(samples: Samples) -> list[Map | None]:
 
 def predicted(samples: Samples, inputs: Floats, classes: NDArray[np.int64]) -> Probabilities:
     """Of changed images, (M, ...) float32 and (M,) classes, a bounded number at a time."""
-    return probabilities(np.concatenate(list(_logits(samples, pieces(inputs)))), classes)
+    return probabilities(_answers(samples, pieces(inputs)), classes)
 
 
 def predicted_stream(samples: Samples, images: Iterable[Floats], target: np.int64) -> NDArray[np.float64]:
     """The probability of one class over batches of changed images that are made one after the other."""
-    logits = np.concatenate(list(_logits(samples, images)))
-    return probabilities(logits, np.full(len(logits), target)).target
+    return _answers(samples, images)[:, target]
 
 
 def chunk(sample: Floats) -> int:
@@ -94,8 +101,9 @@ def draws(samples: Samples, index: int, purpose: str) -> np.random.Generator:
     return np.random.default_rng(stable_seed(samples.seed, purpose, samples.ids[index]))
 
 
-def _logits(samples: Samples, batches: Iterable[Floats]) -> Iterator[Floats]:
+def _answers(samples: Samples, batches: Iterable[Floats]) -> NDArray[np.float64]:
+    """(M, K) probabilities: the model knows whether its classes exclude each other."""
     if samples.predict is None:
         raise ValueError("samples without predict")
-    for batch in batches:
-        yield samples.predict(batch)
+    scores = np.concatenate([samples.predict(batch) for batch in batches])
+    return softmax(scores) if samples.model is None else samples.model.probabilities(scores)

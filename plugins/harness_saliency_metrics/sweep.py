@@ -14,6 +14,7 @@ from harness_saliency_metrics.compiled import compiled, inlined
 
 Ints = NDArray[np.int32]
 
+HALF, LOW = np.uint64(32), np.uint64(0xFFFFFFFF)
 # Columns of a component while the sweep runs.
 SIZE, FIRST, X0, Y0, X1, Y1, INSIDE, JUDGED, NODE = range(9)
 # Columns of a node.
@@ -21,46 +22,52 @@ START, STOP, NODE_SIZE, NODE_FIRST, NODE_INSIDE, NODE_JUDGED = range(6)
 
 
 @compiled
-def rank(values: NDArray[np.float32]) -> tuple[Ints, Ints]:
-    """(n,) finite values -> (n,) their indices in descending order, equal ones ascending, and for each of the L
-    distinct values, descending, the number of values that are not below it.
+def rank(values: NDArray[np.float32]) -> tuple[Ints, Ints, NDArray[np.float32]]:
+    """(n,) finite values -> (n,) their indices in descending order, equal ones ascending; (L,) for each distinct value,
+    descending, the number of values that are not below it; and (L,) the distinct values.
     """
-    order = _argsort_descending(values)
-    ends = np.empty(len(order), np.int32)
+    n = len(values)
+    pairs = _sorted_pairs(values)
+    order, ends, distinct = np.empty(n, np.int32), np.empty(n, np.int32), np.empty(n, np.float32)
     levels = 0
-    for i in range(len(order)):
-        if i + 1 == len(order) or values[order[i + 1]] != values[order[i]]:
-            ends[levels] = i + 1
+    for j in range(n):
+        order[j] = pairs[j] & LOW
+        if j and pairs[j] >> HALF != pairs[j - 1] >> HALF:
+            ends[levels] = j
             levels += 1
-    return order, ends[:levels].copy()
+        distinct[levels] = values[order[j]]
+    ends[levels] = n
+    return order, ends[: levels + 1].copy(), distinct[: levels + 1].copy()
 
 
-@inlined
-def _argsort_descending(values: NDArray[np.float32]) -> Ints:
-    """A stable radix sort in three passes: ten times as fast as numpy's at 224x224."""
+@compiled
+def _sorted_pairs(values: NDArray[np.float32]) -> NDArray[np.uint64]:
+    """(key << 32 | index) of each value, sorted; keys ascend where values descend, and are equal where these are.
+
+    A stable radix sort in three passes, which is ten times as fast as numpy's at 224x224.
+    """
     n = len(values)
     bits = (values + np.float32(0)).view(np.uint32)  # the sum turns -0 into 0
-    keys = np.empty(n, np.uint32)
+    pairs, other = np.empty(n, np.uint64), np.empty(n, np.uint64)
     counts = np.zeros((3, 2048), np.int32)
     for i in range(n):
         bit = bits[i]
         key = bit if bit >> 31 else ~bit & np.uint32(0x7FFFFFFF)
-        keys[i] = key
+        pairs[i] = np.uint64(key) << HALF | np.uint64(i)
         counts[0, key & 2047] += 1
         counts[1, key >> 11 & 2047] += 1
         counts[2, key >> 22] += 1
-    order, other = np.arange(n).astype(np.int32), np.empty(n, np.int32)
     for digit in range(3):
-        place, shift = 0, np.uint32(11 * digit)
+        place, shift = 0, HALF + np.uint64(11 * digit)
         for k in range(2048):
             place, counts[digit, k] = place + counts[digit, k], place
         for j in range(n):
-            i = order[j]
-            k = keys[i] >> shift & np.uint32(2047)
-            other[counts[digit, k]] = i
+            pair = pairs[j]
+            k = pair >> shift & np.uint64(2047)
+            other[counts[digit, k]] = pair
             counts[digit, k] += 1
-        order, other = other, order
-    return order
+        pairs, other = other, pairs
+    return pairs
 
 
 @compiled
@@ -106,7 +113,7 @@ def sweep(order: Ints, ends: Ints, width: int, codes: NDArray[np.uint8], groups:
             parts[r, SIZE] += growth[near]
             parts[r, INSIDE] += codes[p] & 1
             parts[r, JUDGED] += codes[p] >> 1
-            if parents[best] != best or (best != r and _larger(parts, r, best, ties)):
+            if best != r and (parents[best] != best or _larger(parts, r, best, ties)):
                 best = r
         begin = ends[level]
         if ties < 0:  # the first pixel may have moved forward without any growth

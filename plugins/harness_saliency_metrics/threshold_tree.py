@@ -52,8 +52,8 @@ class Ranking:
         if max(values.shape) > np.iinfo(np.uint16).max:
             raise ValueError(f"a map of {values.shape[0]} x {values.shape[1]}: at most 65535 pixels on each side")
         flat = np.ascontiguousarray(values, np.float32).ravel()
-        order, counts = rank(flat)
-        return cls((values.shape[0], values.shape[1]), order, flat[order[counts - 1]], counts)
+        order, counts, distinct = rank(flat)
+        return cls((values.shape[0], values.shape[1]), order, distinct, counts)
 
     def sums(self, pixels: Bools) -> NDArray[np.int64]:
         """(h, w) bool -> (L,) how many of these pixels each level set holds."""

@@ -7,6 +7,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from harness.api import DataError, SegmentationTarget, UnreadableSample, evenly
 from harness_segmentation.files import IMAGES, MASKS, FileDataset, Read, check_size, read_image, read_values, to_classes
 from harness_segmentation.params import MaskFolderParams
@@ -16,14 +19,15 @@ _BUCKETS = 1000
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """An image and where its mask is expected; `mask` has the first of the suffixes when none is there."""
+    """An image and where its mask is expected; `mask` has the first of the suffixes when none is there, `map` too."""
 
     id: str
     image: Path
     mask: Path
+    map: Path | None = None
 
     def files(self) -> Iterable[Path]:
-        return (self.image, self.mask)
+        return (self.image, self.mask) if self.map is None else (self.image, self.mask, self.map)
 
 
 class MaskFolder(FileDataset[Pair]):
@@ -42,6 +46,8 @@ class MaskFolder(FileDataset[Pair]):
             raise UnreadableSample(f"its mask {pair.mask.relative_to(self.root).as_posix()} does not exist")
         image, values = read_image(pair.image), read_values(pair.mask)
         check_size(image, values, pair.image, pair.mask)
+        if pair.map is not None:
+            image = np.dstack([image, _gray(pair.map, image, pair.image)])
         table = {value: index for index, value in enumerate(self.params.classes.values())}
         table |= dict.fromkeys(self.params.ignore, -1)
         if self.params.binary:
@@ -65,7 +71,18 @@ def _pairs(params: MaskFolderParams) -> list[Pair]:
             continue
         if found.setdefault(name, path) != path:
             raise DataError(f"{found[name]} and {path.name} share the name {name}; remove one of them")
-    return [Pair(name, path, _mask(masks, name + params.suffix)) for name, path in found.items()]
+    maps = None if params.maps is None else params.root / params.maps
+    return [Pair(name, path, _mask(masks, name + params.suffix), None if maps is None else _mask(maps, name))
+            for name, path in found.items()]
+
+
+def _gray(path: Path, image: NDArray[np.uint8], image_path: Path) -> NDArray[np.uint8]:
+    """(H, W) uint8. Raises UnreadableSample for a map that is missing, of another size, or not gray with 8 bits."""
+    values = read_values(path)
+    check_size(image, values, image_path, path)
+    if values.min() < 0 or values.max() > np.iinfo(np.uint8).max:
+        raise UnreadableSample(f"map {path.name} has values beyond 0 to 255; store it with 8 bits")
+    return values.astype(np.uint8)
 
 
 def _mask(folder: Path, name: str) -> Path:

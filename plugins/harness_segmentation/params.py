@@ -186,6 +186,9 @@ class MaskFolderParams(Params):
     the images when there is a suffix."""
     suffix: str = ""
     """What a mask's name has after the image's, before its extension, e.g. "_mask"."""
+    maps: str | None = None
+    """Folder of gray pictures below root with the names of the images: the fourth channel of models with
+    color = "RGBA", e.g. saliency maps."""
     classes: dict[str, int] = Field({"background": 0, "foreground": 255}, min_length=2)
     """Class name -> value in the masks, the background first. By default 0 is the background, 1 or 255 the rest."""
     ignore: list[int] = []

@@ -100,6 +100,23 @@ def test_maps_are_raw_and_equal_those_of_an_exported_explainer(cli, photograph, 
     assert (facts["method"], facts["layer"], facts["input"]["size"]) == ("grad-cam", "cam_layer", [96, 96])
 
 
+def test_an_explainer_may_share_the_weights_of_the_model(cli, photograph, tmp_path):
+    (tmp_path / "models").mkdir()
+    base = tmp_path / "models" / "base.onnx"
+    base.write_bytes(CAM_CNN.read_bytes())
+    common = ["explain", base, photograph(), "--method", "backprop", "--save-map", "map.npy", "--export"]
+    done = cli(*common, "shared.onnx", "--share-weights")
+    assert done.code == 0, done.err
+    assert "with the weights in" in done.out
+    assert cli(*common, "whole.onnx").code == 0
+    assert (tmp_path / "shared.onnx").stat().st_size < 0.2 * (tmp_path / "whole.onnx").stat().st_size
+    done = cli(*common, "elsewhere/shared.onnx", "--share-weights")
+    assert done.code == 3
+    assert "have to lie in the folder of the graph or below" in done.err
+    assert "--share-weights belongs to --export" in cli("explain", base, "--method", "backprop",
+                                                        "--share-weights").err
+
+
 def test_an_explainer_is_exported_without_a_photograph(cli, tmp_path):
     done = cli("explain", CAM_CNN, "--method", "smoothgrad", "--export", "explainer.onnx")
     assert done.code == 0, done.err
@@ -261,10 +278,10 @@ def test_two_outputs_are_told_apart_by_an_option(cli, photograph, tmp_path):
 
 
 def test_an_operator_without_a_rule_is_named(cli, photograph, tmp_path):
-    path = network(tmp_path / "odd.onnx", middle="Asinh")
+    path = network(tmp_path / "odd.onnx", middle="Hardmax")
     done = cli("explain", path, photograph(), "--method", "backprop", "--input", "range=[0,1]")
     assert done.code == 3
-    assert "no gradient rule for operator 'Asinh'" in done.err
+    assert "no gradient rule for operator 'Hardmax'" in done.err
     assert "middle" in done.err
     assert cli("explain", path, photograph(), "--method", "occlusion", "--input", "range=[0,1]").code == 0
 

@@ -13,6 +13,7 @@ from harness.contracts import ModelFile
 from harness.geometry import normalize, prepare
 from harness.host import create
 from harness.onnx.explainer import of_predicted_class
+from harness.onnx.gradient import standard_rules
 from harness.onnx.models import load_card
 from harness.onnx.runtime import onnxruntime
 from harness.onnx.saliency_fed import feed_saliency
@@ -53,8 +54,8 @@ def run(model, **feeds):
 
 
 def explainer(method, model, card, **params):
-    graph = scores_graph(model, card, Path("x")).model
-    return of_predicted_class(create(SPECS[method], SPECS[method].params(**params)).build(graph, card), graph)
+    graph, spec = scores_graph(model, card, Path("x")).model, SPECS[method]
+    return of_predicted_class(create(spec, spec.params(**params)).build(graph, card, standard_rules()), graph)
 
 
 def resized(images, size):
@@ -107,7 +108,7 @@ def test_the_classifier_runs_once_and_the_map_follows_its_highest_score():
     logits = run(pooled_cnn(), image=seen)["logits"]
     graph = scores_graph(pooled_cnn(), card, Path("x")).model
     spec = SPECS["grad-cam"]
-    given = create(spec, spec.params()).build(graph, card)
+    given = create(spec, spec.params()).build(graph, card, standard_rules())
     np.testing.assert_allclose(run(whole, image=image)["saliency"],
                                run(given, image=seen, **{"class": logits.argmax(1)})["saliency"], rtol=1e-3, atol=1e-5)
 

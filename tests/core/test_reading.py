@@ -154,7 +154,7 @@ SINGLE = {
     "neither use nor base": ("[datasets.x]\ncount = 3\n", 1, "datasets.x",
                              "needs either use = PLUGIN or base = DATASET"),
     "unknown key of a plugin": ("[models.x]\nuse = 'trainable'\nwidht = 3\n", 3, "models.x.widht",
-                                'unknown key; did you mean "width"? (known: export, train, use, width)'),
+                                'unknown key; did you mean "width"? (known: calibration, export, train, use, width)'),
     "unknown nested key": ("[models.x]\nuse = 'onnx'\npath = 'm.onnx'\ninput = { size = [1, 1], colour = 'RGB' }\n", 4,
                            "models.x.input.colour", 'unknown key; did you mean "color"? (known: color, fill, fit, '),
     "a nested key that is missing": ("[models.x]\nuse = 'onnx'\npath = 'm.onnx'\ninput = { color = 'RGB' }\n", 4,

@@ -124,6 +124,18 @@ def test_log_odds_do_not_saturate():
     torch.testing.assert_close(softmax_log_odds(small).sigmoid(), small.softmax(-1)[..., 1:])
 
 
+def test_log_odds_equal_float64_up_to_their_limit():
+    logits = torch.randn(2, 500, 4, generator=torch.Generator().manual_seed(0)) * 15
+    exact = torch.stack([logits[..., c].double() - torch.cat([logits[..., :c], logits[..., c + 1 :]], -1).double()
+                         .logsumexp(-1) for c in (1, 2, 3)], -1)
+    assert exact.abs().max() < 87
+    torch.testing.assert_close(softmax_log_odds(logits).double(), exact, rtol=0, atol=2e-5)
+    beyond = softmax_log_odds(torch.tensor([[[0.0, 500.0, 0.0], [0.0, -500.0, 0.0]]]))
+    assert beyond[0, 0, 0] > 87
+    assert beyond[0, 0, 0].isfinite()
+    assert beyond[0, 1, 0] < -87
+
+
 @pytest.mark.parametrize("changes", [
     {}, {"loss": "focal"}, {"activations": True, "aspect_ratios": [0.5, 1.0]},
     {"levels": [{"stride": 8, "scales": [32]}, {"stride": 32, "scales": [64, 100]}], "classes": ["one", "two"]},

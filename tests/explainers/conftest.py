@@ -9,6 +9,7 @@ import pytest
 
 from harness.api import ModelCard
 from harness.host import create
+from harness.onnx.gradient import standard_rules
 from harness.onnx.runtime import onnxruntime
 from harness.onnx.scores import scores_graph
 from harness_saliency.graph_specs import specs
@@ -25,10 +26,10 @@ def generator(name, **params):
 class Explained:
     """An explainer as a graph and as a session. maps(images, classes, seeds) -> (N, H, W)."""
 
-    def __init__(self, name, model, card, **params):
+    def __init__(self, name, model, card, rules=None, **params):
         self.generator = generator(name, **params)
         before = model.SerializeToString()
-        self.graph = self.generator.build(model, card)
+        self.graph = self.generator.build(model, card, rules or standard_rules())
         assert model.SerializeToString() == before  # it must not be changed
         onnx.checker.check_model(self.graph, full_check=True)
         options = onnxruntime().SessionOptions()

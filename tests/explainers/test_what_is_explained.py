@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harness.api import ModelFileError, open_session
+from harness.api import DataError, ModelFileError, open_session
 from harness.contracts import ModelFile
 from harness.explaining import generator_of
 from harness.handle import open_handle
@@ -107,3 +107,12 @@ def test_a_class_out_of_range_is_an_error_of_the_runtime(mobilenet, explained, c
     made = explained("grad-cam", mobilenet, card_of([192, 192]))
     with pytest.raises(Exception, match=r"(?i)out of (data )?bounds|indices"):
         made.maps(np.zeros((1, 3, 192, 192), np.float32), [1001])
+
+
+def test_a_background_that_is_missing_or_broken_is_said(tmp_path):
+    spec = SPECS["expected-gradients"]
+    with pytest.raises(DataError, match=r"no images for the background"):
+        generator_of(spec, spec.params(background=tmp_path))
+    (tmp_path / "torn.png").write_bytes(b"\x89PNG")
+    with pytest.raises(DataError, match=r"torn.png: a background image can not be read"):
+        generator_of(spec, spec.params(background=tmp_path))

@@ -48,7 +48,8 @@ class Plugin:
     @hookimpl
     def harness_saliency(self):
         return [SaliencySpec(name="sampled", summary="Masks.", params=SampledParams, factory="none:none"),
-                SaliencySpec(name="unknown", summary="Cost not declared.", factory="none:none")]
+                SaliencySpec(name="unknown", summary="Cost not declared.", factory="none:none"),
+                SaliencySpec(name="kept", summary="Made elsewhere.", factory="none:none", stored=True)]
 
 
 @pytest.fixture
@@ -80,6 +81,13 @@ def test_the_refusal_names_the_estimate_and_the_way_out(read):
 def test_others_that_are_refused(read, metric, more):
     with pytest.raises(SuiteError, match="forward passes"):
         read(["it"], ["many"], f'[metrics.it]\nuse = "{metric}"\n{more}')
+
+
+def test_stored_maps_cannot_be_made_again(read):
+    assert read(["average-drop"], ["kept"])
+    with pytest.raises(SuiteError, match='"adcc" asks for maps of changed inputs or models, "kept" has those of the '
+                                         "samples alone: leave one of them out"):
+        read(["adcc"], ["kept"])
 
 
 def test_what_fits_is_planned_with_its_cost(read):

@@ -6,7 +6,7 @@ import pytest
 from harness.api import Samples
 from harness.testing.conformance import create
 from harness_saliency_metrics.faithfulness import METRICS
-from harness_saliency_metrics.probabilities import probabilities
+from harness_saliency_metrics.probabilities import probabilities, softmax
 
 SPECS = {spec.name: spec for spec in METRICS}
 MEAN, STD = np.array([0.4, 0.5, 0.6]), np.array([0.2, 0.25, 0.3])
@@ -101,17 +101,45 @@ def test_ties_count_where_the_convention_says_so(lab):
     assert value("average-gain", constant.samples).value == 0
 
 
-def test_the_metrics_of_a_batch_share_one_pass(lab):
+def test_the_metrics_of_a_batch_share_their_passes(lab):
+    """One of the images as they are, one of the images through their maps."""
     made = lab(6)
     for name in ("average-drop", "average-increase", "average-gain"):
         value(name, made.samples)
-    assert made.model.calls == [6]
+    assert made.model.calls == [6, 6]
+
+
+def test_stored_predictions_are_not_taken_for_logits(lab):
+    """A graph that ends with a softmax stores probabilities; the network is asked for its logits."""
+    made = lab(6)
+    expected = value("average-drop", made.samples).value
+    made.samples.predictions.dense("logits")[:] = softmax(made.samples.predictions.dense("logits"))
+    made.samples._made.clear()
+    assert value("average-drop", made.samples).value == expected
 
 
 def test_probabilities_at_the_ends_of_float():
     logits = np.array([[800.0, 0, 0], [-800, 0, 0], [0, 0, 0], [40, 0, 0]])
-    found = probabilities(logits, np.zeros(4, np.int64))
+    found = probabilities(softmax(logits), np.zeros(4, np.int64))
     assert found.target.tolist()[:3] == [1, 0, pytest.approx(1 / 3)]
     assert found.rest.tolist()[:3] == [0, 1, pytest.approx(2 / 3)]
     assert found.target[3] == 1  # rounded, and yet
     assert found.rest[3] == pytest.approx(2 * np.exp(-40))
+
+
+class Independent:
+    """A model that ends with a sigmoid for each class."""
+
+    @staticmethod
+    def probabilities(scores):
+        return 1 / (1 + np.exp(-scores.astype(np.float64)))
+
+
+def test_classes_of_a_sigmoid_stand_alone(lab):
+    made = lab(6, model=Independent())
+    samples, pairs = made.samples, []
+    for image, raw, target in zip(samples.inputs, samples.saliency, samples.classes, strict=True):
+        pairs.append([Independent.probabilities(made.model(each[None]))[0, target]
+                      for each in (image, image * (raw / raw.max()))])
+    assert value("average-drop", samples).value == pytest.approx(np.mean([max(0, p - o) / p for p, o in pairs]))
+    assert value("average-gain", samples).value == pytest.approx(np.mean([max(0, o - p) / (1 - p) for p, o in pairs]))

@@ -23,7 +23,7 @@ def drawn(tmp_path_factory):
 @pytest.mark.parametrize("name", ["faithfulness.png", "warping-error.png"])
 def test_the_committed_picture_is_current(drawn, name):
     committed, now = (np.asarray(Image.open(folder / name).convert("RGB"), float)
-                      for folder in (DOCS / "images", drawn))
+                      for folder in (DOCS / "pictures", drawn))
     assert committed.shape == now.shape
     assert np.abs(committed - now).mean() < 3, "run: python docs/faithfulness_pictures.py"
-    assert (DOCS / "images" / name).stat().st_size < 40_000
+    assert (DOCS / "pictures" / name).stat().st_size < 40_000

@@ -18,7 +18,7 @@ from harness.api import (
 from harness.geometry import Size
 from harness.masks import pack_masks
 from harness.testing.conformance import create
-from harness_saliency_metrics.localization import METRICS
+from harness_saliency_metrics.localization import METRICS, SEGMENTATION
 from harness_saliency_metrics.mismatches import classify
 from harness_saliency_metrics.warping import warp
 from harness_saliency_metrics.warping_error import largest_component
@@ -135,7 +135,7 @@ def test_thresholds(measured):
 
 def test_a_segmentation_as_it_is():
     """Two cells that the prediction joins, a pixel that nobody judges, an image where all is right."""
-    spec = next(spec for spec in METRICS if spec.name == "segmentation-warping-error")
+    (spec,) = SEGMENTATION
     truth = (rectangle(4, 20, 2, 12) | rectangle(4, 20, 16, 30)).astype(np.int32)
     joined = rectangle(4, 20, 2, 30).astype(np.int16)
     unjudged = truth.copy()

@@ -10,7 +10,7 @@ import onnx
 import pytest
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
-from reference_ops import evaluate
+from reference_ops import evaluate, run_float32
 
 from harness.onnx.gradient import Fed, Rules, build
 
@@ -94,17 +94,6 @@ def float32(model: onnx.ModelProto) -> onnx.ModelProto:
 @pytest.fixture(scope="session", name="run_float32")
 def _run_float32() -> Callable[..., list[Array]]:
     return run_float32
-
-
-def run_float32(model: onnx.ModelProto, feeds: Mapping[str, Array], outputs: Sequence[str]) -> list[Array]:
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads, options.log_severity_level = 1, 3
-    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    narrow = {name: np.asarray(value, np.float32 if value.dtype == np.float64 else value.dtype)
-              for name, value in feeds.items()}
-    return list(session.run(outputs, narrow))
 
 
 @pytest.fixture(scope="session")

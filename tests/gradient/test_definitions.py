@@ -12,11 +12,12 @@ def normal(*shape):
     return np.random.default_rng(0).normal(size=shape)
 
 
+@pytest.mark.parametrize("attributes", [{"lambd": 0.3, "bias": 0.1}, {"bias": 0.1}, {}], ids=len)
 @pytest.mark.parametrize("dims", ["known", "batch"])
-def test_shrink(op_model, check_vjp, dims):
+def test_shrink(op_model, check_vjp, dims, attributes):
     x = {"x": normal(2, 3, 4, 5)}
     assert ("", "Shrink") not in standard_rules().table
-    check_vjp(op_model("Shrink", x, dims=dims, lambd=0.3, bias=0.1), x)
+    check_vjp(op_model("Shrink", x, dims=dims, **attributes), x)
 
 
 def test_mean_variance_normalization(op_model, run_float32):

@@ -108,8 +108,9 @@ def test_modified_gradients_equal_hooks(truth, gradients, name, exporter, modifi
     assert_close(gradients(name, exporter, 3, modifier)[:1], truth(name, 3, modifier)[:1])
 
 
-@pytest.mark.parametrize("opset", [11, 13])
-@pytest.mark.parametrize("name", [name for name in NETS if name != "vit"])
+# At opset 9 torch exports another upsampling than its own, and it has no attention before 14.
+@pytest.mark.parametrize(("name", "opset"), [*((name, 9) for name in NETS if name not in ("unet", "vit")),
+                                             *((name, 14) for name in NETS)])
 def test_exports_of_older_opsets(zoo, truth, name, opset):
     """What opset 17 has as one operator is arithmetic there, and onnx converts the graph to a newer opset."""
     graph = build(export(zoo.net(name), "torchscript", opset), output="scores", wrt="image", names=["by_image"])
@@ -136,6 +137,7 @@ def test_full_resnet18_at_224_pixels():
     assert np.median(error) <= 1e-5 * exact.grad.abs().max().item()
 
 
+@pytest.mark.slow
 def test_attention_as_one_operator(zoo, truth):
     """So exported from opset 23 on."""
     model = export(zoo.net("vit"), "dynamo", 23)

@@ -34,6 +34,10 @@ def plugin(name, *specs):
     return module
 
 
+def rules_of(*plugins):
+    return gradient_rules(Host.of(*plugins).specs(GradientRuleSpec))
+
+
 def halve(context):
     return [context.op("Mul", context.dy, context.number(0.5))]
 
@@ -61,14 +65,14 @@ def test_an_operator_off_the_path_needs_no_rule(model):
 
 
 def test_a_plugin_adds_a_rule(model, acme):
-    rules = gradient_rules(Host.of(plugin("acme", acme())))
+    rules = rules_of(plugin("acme", acme()))
     graph = build(model, output="y", wrt="x", cotangent=Fed(), rules=rules)
     added = graph.graph.node[len(model.graph.node):]
     assert [node.op_type for node in added] == ["Neg", "Mul", "Greater", "Where", "Identity"]
 
 
 def test_a_plugin_may_replace_a_rule(run_gradients, op_model, acme):
-    rules = gradient_rules(Host.of(plugin("acme", acme(name="Relu", domain=""))))
+    rules = rules_of(plugin("acme", acme(name="Relu", domain="")))
     x = {"x": np.array([-1.0, 2.0])}
     gradient = run_gradients(op_model("Relu", x), x, np.array([1.0, 1.0]), rules=rules)["x"]
     assert gradient.tolist() == [0.5, 0.5]
@@ -76,23 +80,23 @@ def test_a_plugin_may_replace_a_rule(run_gradients, op_model, acme):
 
 def test_two_plugins_for_one_operator(acme):
     with pytest.raises(PluginError, match="two plugins declare a gradient rule for \"Halve\""):
-        gradient_rules(Host.of(plugin("one", acme()), plugin("two", acme())))
+        rules_of(plugin("one", acme()), plugin("two", acme()))
 
 
 def test_one_name_in_two_domains(acme):
-    rules = gradient_rules(Host.of(plugin("one", acme(), acme(domain="org.other"))))
+    rules = rules_of(plugin("one", acme(), acme(domain="org.other")))
     nodes = [onnx.helper.make_node("Halve", ["x"], ["y"], domain=domain) for domain in ("com.acme", "org.other", "")]
     assert [rules.find(node) is not None for node in nodes] == [True, True, False]
 
 
 def test_a_rule_that_fails_names_its_plugin(model, acme):
-    rules = gradient_rules(Host.of(plugin("acme", acme("broken"))))
+    rules = rules_of(plugin("acme", acme("broken")))
     with pytest.raises(PluginError, match=r'gradient-rule "Halve" of plugin acme .*ZeroDivisionError'):
         build(model, output="y", wrt="x", cotangent=Fed(), rules=rules)
 
 
 def test_a_rule_that_returns_something_else(model, acme):
-    rules = gradient_rules(Host.of(plugin("acme", acme("short"))))
+    rules = rules_of(plugin("acme", acme("short")))
     with pytest.raises(GradientError, match="the rule of Halve must return a sequence"):
         build(model, output="y", wrt="x", cotangent=Fed(), rules=rules)
 

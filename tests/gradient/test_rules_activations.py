@@ -90,6 +90,14 @@ def test_guided_and_deconv(op_model, run_gradients, op):
     np.testing.assert_array_equal(results["deconv"], positive)
 
 
+@pytest.mark.parametrize(("low", "expected"), [(0.0, [0, 0, 1, 0]), (-1.0, [0, 0, 1, 0]), (1.5, [0, 0, 0, 0])])
+def test_guided_clip(op_model, run_gradients, low, expected):
+    feeds, constants = {"x": np.array([-2.0, -0.5, 1.0, 7.0])}, {"low": np.array(low), "high": np.array(6.0)}
+    gradient = run_gradients(op_model("Clip", feeds, constants=constants), feeds, np.ones(4),
+                             overrides=modifier_rules("guided", standard_rules()))["x"]
+    np.testing.assert_array_equal(gradient, expected)
+
+
 @pytest.mark.parametrize("modifier", ["guided", "deconv"])
 def test_saturating_functions_keep_their_gradient(op_model, run_gradients, modifier):
     feeds, cotangent = {"x": spread()}, np.random.default_rng(3).normal(size=(2, 3, 7))

@@ -81,6 +81,14 @@ def test_functions(op_model, check_vjp, op, dims):
         check_vjp(op_model(op, {"x": -x["x"]}, dims=dims), {"x": -x["x"]})
 
 
+@pytest.mark.parametrize("op", ["Tan", "Sinh", "Cosh", "Asin", "Acos", "Asinh", "Acosh", "Atanh"])
+@pytest.mark.parametrize("dims", ["known", "unknown"])
+def test_further_functions(op_model, check_vjp, op, dims):
+    reach = (1.1, 2) if op == "Acosh" else (-0.9, 0.9)
+    x = {"x": np.random.default_rng(0).uniform(*reach, (2, 3, 4))}
+    check_vjp(op_model(op, x, dims=dims), x)
+
+
 @pytest.mark.parametrize("op", ["Floor", "Ceil", "Round", "Sign"])
 @pytest.mark.parametrize("dims", ["known", "unknown"])
 def test_steps_have_no_slope(op_model, check_vjp, op, dims):

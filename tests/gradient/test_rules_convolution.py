@@ -1,8 +1,11 @@
 """Convolutions: strides, groups, dilations, uneven padding, auto_pad, sizes that strides do not reach the end of."""
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from harness.onnx.gradient import Fed, build
 
 
 @settings(deadline=None, max_examples=60)
@@ -46,3 +49,28 @@ def test_conv_transpose(op_model, check_vjp, data, dims, rank, seed):
     more = [data.draw(st.integers(0, s - 1)) for s in strides]
     check_vjp(op_model("ConvTranspose", x, constants=constants, dims=dims, group=group, strides=strides,
                        dilations=dilations, pads=pads, output_padding=more), x)
+
+
+@pytest.mark.parametrize("attributes", [
+    {"auto_pad": "SAME_UPPER"}, {"auto_pad": "SAME_LOWER"}, {"auto_pad": "VALID"}, {"output_shape": [8, 13]},
+    {"output_shape": [7, 12], "auto_pad": "SAME_UPPER"}, {"output_padding": [1, 2], "pads": [1, 0, 0, 2]},
+], ids=str)
+@pytest.mark.parametrize("kernel", [(3, 3), (4, 5), (2, 3)])
+def test_conv_transpose_by_its_adjoint(op_model, run_float32, attributes, kernel):
+    """<A x, c> = <x, A' c>, both computed by onnxruntime: how padding is shared out is its own reading."""
+    rng = np.random.default_rng(0)
+    x, w = rng.normal(size=(2, 3, 4, 5)), rng.normal(size=(3, 2, *kernel)).astype(np.float32)
+    model = op_model("ConvTranspose", {"x": x.astype(np.float32)}, constants={"w": w}, strides=[2, 3], **attributes)
+    (y,) = run_float32(model, {"x": x}, ["y"])
+    cotangent = rng.normal(size=y.shape)
+    graph = build(model, output="y", wrt="x", cotangent=Fed("cotangent"))
+    (gradient,) = run_float32(graph, {"x": x, "cotangent": cotangent}, ["x.gradient"])
+    assert np.sum(gradient * x) == pytest.approx(np.sum(y * cotangent), rel=1e-4)
+
+
+@pytest.mark.parametrize("op", ["Conv", "ConvTranspose"])
+@pytest.mark.parametrize("strides", [[1, 1, 1], [1, 2, 3]])
+def test_three_axes(op_model, check_vjp, op, strides):
+    rng = np.random.default_rng(0)
+    x, weights = {"x": rng.normal(size=(1, 2, 3, 5, 4))}, {"w": rng.normal(size=(2, 2, 2, 3, 1))}
+    check_vjp(op_model(op, x, constants=weights, strides=strides, pads=[0, 1, 0, 1, 1, 0]), x)

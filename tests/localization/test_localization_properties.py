@@ -103,8 +103,8 @@ def test_the_best_threshold_of_an_image_is_an_upper_bound(raw, box, mask, batch,
 
 
 def test_recall_is_no_overlap(batch, values):
-    """The reference paper's script divides by the mask's area alone. A map of ones all over scores a perfect 1 there,
-    and so the paper's mean masked localization error is .25 where 1 - IoU of comparable maps is about .49.
+    """A published script divides by the mask's area alone. A map of ones all over scores a perfect 1 there, and so the
+    mean masked localization error that its authors report is .25 where 1 - IoU of comparable maps is about .49.
     """
     raw = np.ones((20, 20))
     raw[0, 0] = 0  # all ones would say nothing at all

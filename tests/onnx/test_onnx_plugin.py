@@ -21,7 +21,8 @@ from harness_onnx.model import locate
 from harness_onnx.params import OnnxParams
 from harness_runtime import harness_backends, harness_executors, harness_scenarios
 from harness_runtime.backends import CpuBackend, CudaBackend
-from harness_runtime.params import CpuParams, CudaParams, SingleStreamParams, TensorrtParams
+from harness_runtime.params import CpuParams, CudaParams, TensorrtParams
+from harness_runtime.scenario_params import SingleStreamParams
 from harness_runtime.scenarios import SingleStream
 
 

@@ -15,6 +15,7 @@ from harness.contracts import FinishedRun, ModelFile, Samples
 from harness.discovery import Disabled
 from harness.errors import DataError
 from harness.explaining import generator_of
+from harness.exports import shipped
 from harness.geometry import Size, place
 from harness.handle import open_handle
 from harness.host import Host, HostConfig
@@ -59,7 +60,7 @@ def test_all_plugins_load_without_complaint():
     assert [record.warnings for record in HOST.plugins if record.warnings] == []
     assert HOST.duplicates() == []
     expected = {"keypoints", "classification", "detection", "segmentation", "saliency", "saliency-metrics", "onnx",
-                "runtime", "reports", "loadgen"}
+                "runtime", "openvino", "torch", "reports", "loadgen"}
     assert expected <= {record.name for record in HOST.plugins}
 
 
@@ -249,6 +250,10 @@ class OneLayer:
     def with_weights(self, weights):
         yield weights
 
+    def probabilities(self, scores):
+        odds = np.exp(scores.astype(np.float64))
+        return odds / odds.sum(axis=1, keepdims=True)
+
 
 def explained(samples):
     """With what metrics of maps need, where it is missing."""
@@ -311,9 +316,14 @@ def test_scenarios(spec):
 
 
 @pytest.mark.parametrize("spec", declared(BackendSpec))
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")  # of torch's compiler about itself
 def test_backends(spec, centroid_model):
     image = np.random.default_rng(0).random((2, 1, 64, 64), np.float32)
-    check_backend(spec, create(spec), centroid_model, {"image": image})
+    if spec.accepts == "onnx":
+        check_backend(spec, create(spec), centroid_model, {"image": image})
+    else:
+        image = np.random.default_rng(0).random((2, 3, 96, 96), np.float32)
+        check_backend(spec, create(spec), shipped() / "cam-cnn", {"image": image})
 
 
 def finished_run():

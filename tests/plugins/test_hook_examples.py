@@ -7,13 +7,17 @@ import textwrap
 
 import numpy as np
 import pytest
+from onnx import parser
 
 from harness import hookspecs
 from harness.card import InputSpec, ModelCard
 from harness.contracts import FinishedRun, ModelFile, ModelRequest, RunContext, Samples
+from harness.gradient_rules import gradient_rules
 from harness.hookcheck import HOOKS, LIFECYCLE_HOOKS, SPEC_HOOKS
 from harness.host import Host, call
+from harness.onnx.gradient import Fed, build
 from harness.results import CellResult, Results
+from harness.specs import GradientRuleSpec
 from harness.table import Table
 from harness.tasks import ClassificationTarget
 from harness.testing.conformance import (
@@ -150,7 +154,12 @@ def test_reporter_example(plugin):
 @pytest.mark.parametrize("plugin", ["harness_gradient_rules"], indirect=True)
 def test_gradient_rule_example(plugin):
     spec = only_spec(plugin, "harness_gradient_rules")
-    assert (spec.name, spec.domain) == ("Halve", "com.acme")
+    check_spec(spec)
+    model = parser.parse_model('''<ir_version: 10, opset_import: ["" : 20, "com.acme" : 1]>
+        g (float[2] x) => (float[2] y) { y = com.acme.Halve(x) }''')
+    rules = gradient_rules(Host.of(plugin).specs(GradientRuleSpec))
+    graph = build(model, output="y", wrt="x", cotangent=Fed("dy"), rules=rules)
+    assert [node.op_type for node in graph.graph.node] == ["Halve", "Mul", "Identity"]
 
 
 @pytest.mark.parametrize("plugin", LIFECYCLE_HOOKS, indirect=True)

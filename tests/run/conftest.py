@@ -90,6 +90,9 @@ class Watcher:
     def warn(self, message: str) -> None:
         self.warnings.append(message)
 
+    def tell(self, message: str) -> None:
+        """Nothing to remember."""
+
 
 class Lab:
     """Suites over colored squares in a folder of their own, with mean.onnx."""

@@ -185,7 +185,7 @@ class Brightest:
     def __init__(self, params):
         pass
 
-    def build(self, graph, card):
+    def build(self, graph, card, rules):
         from onnx import TensorProto, helper, numpy_helper
 
         image = graph.graph.input[0]

@@ -57,6 +57,26 @@ def test_icoseg(icoseg: Path) -> None:
     assert target(batch).instances is None
 
 
+def test_maps_are_a_fourth_channel(icoseg: Path) -> None:
+    for index, name in enumerate(("025_Cheetah/a", "025_Cheetah/b", "037_Agra/a")):
+        put(icoseg / f"maps/{name}.png", np.full((6, 8), 40 * index, np.uint8))
+    batch = read(icoseg, masks="ground_truth", maps="maps")
+    assert [image.shape for image in batch.images] == [(6, 8, 4)] * 3
+    assert [int(image[0, 0, 3]) for image in batch.images] == [0, 40, 80]
+    plain = read(icoseg, masks="ground_truth")
+    for image, other in zip(batch.images, plain.images, strict=True):
+        np.testing.assert_array_equal(image[..., :3], other)
+    before = MaskFolder(MaskFolderParams(root=icoseg, masks="ground_truth", maps="maps")).fingerprint()
+    put(icoseg / "maps/037_Agra/a.png", np.full((6, 8, 3), 9, np.uint8))
+    put(icoseg / "maps/025_Cheetah/b.png", np.zeros((6, 7), np.uint8))
+    (icoseg / "maps/025_Cheetah/a.png").unlink()
+    folder = MaskFolder(MaskFolderParams(root=icoseg, masks="ground_truth", maps="maps"))
+    assert folder.fingerprint() != before
+    reasons = [each.reason for batch in folder.batches(99) for each in batch.unreadable]
+    for reason, part in zip(reasons, ("does not exist", "7 x 6", "color image"), strict=True):
+        assert part in reason
+
+
 def test_side_by_side_with_a_suffix(tmp_path: Path) -> None:
     for name in ("x", "y"):
         put(tmp_path / f"{name}.jpg")

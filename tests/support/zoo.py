@@ -6,20 +6,25 @@ is the module whose output is an inner layer (N, C, h, w) of interest.
 
 from __future__ import annotations
 
+import hashlib
 import io
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import onnx
+import onnxscript
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from harness.export import quiet
 from harness.onnx.runtime import onnxruntime
+from harness_classification import nets
 from harness_classification.nets import ResNet, Vgg
 
 SIZE = 64
@@ -242,8 +247,9 @@ NETS = {
 
 @dataclass
 class Zoo:
-    """Networks and exports, each made once."""
+    """Networks and exports, each made once; exports are kept in `folder`, if any, for the next run."""
 
+    folder: Path | None = None
     nets: dict[str, nn.Module] = field(default_factory=dict)
     exports: dict[tuple[str, str], onnx.ModelProto] = field(default_factory=dict)
     layers: dict[tuple[str, str], str] = field(default_factory=dict)
@@ -258,8 +264,19 @@ class Zoo:
         """image (batch, 3, SIZE, SIZE) -> scores; exporter: a key of EXPORTERS."""
         key = name, exporter
         if key not in self.exports:
-            self.exports[key] = export(self.net(name), exporter)
+            self.exports[key] = self._kept(name, exporter)
         return self.exports[key]
+
+    def _kept(self, name: str, exporter: str) -> onnx.ModelProto:
+        path = self.folder / f"{name}-{exporter}-{versions()}.onnx" if self.folder else None
+        if path is not None and path.exists():
+            return onnx.load(path)
+        model = export(self.net(name), exporter)
+        if path is not None:
+            whole = path.with_suffix(f".{os.getpid()}")
+            onnx.save(model, whole)
+            whole.replace(path)
+        return model
 
     def layer(self, name: str, exporter: str) -> str:
         """The tensor of the export that has the values of the network's `layer`, the last one of several."""
@@ -267,6 +284,13 @@ class Zoo:
         if key not in self.layers:
             self.layers[key] = same_values(self.export(name, exporter), self.net(name), NETS[name].layer)
         return self.layers[key]
+
+
+def versions() -> str:
+    """A digest of all that decides about an export: these networks, the exporters, their libraries."""
+    sources = [Path(file).read_bytes() for file in (__file__, nets.__file__)]
+    libraries = [module.__version__ for module in (torch, onnx, onnxscript)]
+    return hashlib.sha256(repr((sources, libraries)).encode()).hexdigest()[:16]
 
 
 def same_values(model: onnx.ModelProto, net: nn.Module, layer: str, size: int = SIZE) -> str:

@@ -40,12 +40,27 @@ def definition(ctx: Context) -> dict[str, str] | None:
 def _inlined(ctx: Context) -> onnx.ModelProto | None:
     """The one node as a model, replaced by its definition."""
     model = helper.make_model(
-        helper.make_graph([ctx.node], "definition", list(_inputs(ctx)),
+        helper.make_graph([_complete(ctx)], "definition", list(_inputs(ctx)),
                           [helper.make_empty_tensor_value_info(name) for name in ctx.node.output if name]),
         opset_imports=ctx.graph.model.opset_import, ir_version=ctx.graph.model.ir_version)
     operator = (ctx.node.domain, ctx.node.op_type)
     model = inliner.inline_selected_functions(model, [operator], inline_schema_functions=True)
     return None if operator in [(node.domain, node.op_type) for node in model.graph.node] else model
+
+
+def _complete(ctx: Context) -> onnx.NodeProto:
+    """The node with its defaults written out: where a definition refers to one, the inliner would leave a hole."""
+    node = onnx.NodeProto()
+    node.CopyFrom(ctx.node)
+    versions = {each.domain or "ai.onnx": each.version for each in ctx.graph.model.opset_import}
+    try:
+        schema = onnx.defs.get_schema(node.op_type, versions[node.domain or "ai.onnx"], node.domain)
+    except (KeyError, onnx.defs.SchemaError):  # no operator of ONNX
+        return node
+    given = {each.name for each in node.attribute}
+    node.attribute.extend(each.default_value for name, each in schema.attributes.items()
+                          if name not in given and each.default_value.name)
+    return node
 
 
 def _inputs(ctx: Context) -> Iterator[onnx.ValueInfoProto]:

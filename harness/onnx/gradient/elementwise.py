@@ -61,3 +61,29 @@ def atan(ctx: Context) -> Sequence[str | None]:
 def steps(ctx: Context) -> Sequence[str | None]:
     """Constant between its jumps: zero."""
     return [ctx.zeros_like(ctx.x)]
+
+
+@rule("Tan")
+def tan(ctx: Context) -> Sequence[str | None]:
+    """1 + y^2."""
+    return [ctx.op("Mul", ctx.dy, ctx.op("Add", ctx.op("Mul", ctx.y, ctx.y), ctx.number(1)))]
+
+
+@rule("Sinh")
+def sinh(ctx: Context) -> Sequence[str | None]:
+    return [ctx.op("Mul", ctx.dy, ctx.op("Cosh", ctx.x))]
+
+
+@rule("Cosh")
+def cosh(ctx: Context) -> Sequence[str | None]:
+    return [ctx.op("Mul", ctx.dy, ctx.op("Sinh", ctx.x))]
+
+
+@rule("Asin", "Acos", "Asinh", "Acosh", "Atanh")
+def inverse(ctx: Context) -> Sequence[str | None]:
+    """1 / sqrt(1 - x^2), for Acos its negative; 1 / sqrt(x^2 + 1); 1 / sqrt(x^2 - 1); 1 / (1 - x^2)."""
+    op, one, square = ctx.node.op_type, ctx.number(1), ctx.op("Mul", ctx.x, ctx.x)
+    inner = {"Asinh": ("Add", square, one), "Acosh": ("Sub", square, one)}.get(op, ("Sub", one, square))
+    bottom = ctx.op(*inner)
+    slope = ctx.op("Div", ctx.dy, bottom if op == "Atanh" else ctx.op("Sqrt", bottom))
+    return [ctx.op("Neg", slope) if op == "Acos" else slope]

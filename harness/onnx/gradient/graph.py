@@ -12,6 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from harness.errors import did_you_mean
 from harness.onnx.gradient.errors import GradientError
+from harness.onnx.weightless import weightless
 
 Dim = int | str | None
 """A dimension: its size, the name of a symbolic one (equal names are equal sizes), None when nothing is known."""
@@ -177,14 +178,14 @@ class Graph:
 
 
 def _facts(model: onnx.ModelProto) -> dict[str, tuple[np.dtype[Any] | None, Shape | None]]:
-    graph = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
+    graph = onnx.shape_inference.infer_shapes(weightless(model), data_prop=True).graph
     facts: dict[str, tuple[np.dtype[Any] | None, Shape | None]] = {}
     for value in (*graph.value_info, *graph.input, *graph.output):
         if value.type.HasField("tensor_type"):
             tensor = value.type.tensor_type
             known = tensor.elem_type and helper.tensor_dtype_to_np_dtype(tensor.elem_type)
             facts[value.name] = (known or None, _shape(tensor.shape) if tensor.HasField("shape") else None)
-    for initializer in graph.initializer:
+    for initializer in model.graph.initializer:
         facts[initializer.name] = (helper.tensor_dtype_to_np_dtype(initializer.data_type), tuple(initializer.dims))
     return facts
 
@@ -200,6 +201,18 @@ def _value_info(name: str, dtype: Any, shape: Shape | None) -> onnx.ValueInfoPro
 def made_by(node: onnx.NodeProto) -> str:
     """The first tensor that a node makes: no other node has it, so that it identifies the node."""
     return next(filter(None, node.output), "")
+
+
+def captured(node: onnx.NodeProto) -> set[str]:
+    """Names that the bodies of If, Loop or Scan take from the graph around them."""
+    names: set[str] = set()
+    for attribute in node.attribute:
+        for body in (*attribute.graphs, *([attribute.g] if attribute.HasField("g") else [])):
+            own = {value.name for value in (*body.input, *body.initializer)}
+            own.update(name for inner in body.node for name in inner.output)
+            read = {name for inner in body.node for name in (*inner.input, *captured(inner)) if name}
+            names |= (read | {value.name for value in body.output}) - own
+    return names
 
 
 def attributes_of(node: onnx.NodeProto) -> Mapping[str, Any]:

@@ -24,8 +24,6 @@ from harness.onnx.gradient.rules import Rule, Rules
 Modifier = Literal["gradient", "guided", "deconv"]
 RECTIFIERS = ("Celu", "Clip", "Elu", "Gelu", "HardSwish", "LeakyRelu", "Mish", "PRelu", "Relu", "Selu", "Softplus",
               "Swish", "ThresholdedRelu")
-_GATED_ALREADY = frozenset({"Relu"})
-"""Their own rule passes nothing where y <= 0."""
 
 
 def modifier_rules(modifier: Modifier, rules: Rules) -> Rules:
@@ -41,11 +39,17 @@ def guided(rule: Rule) -> Rule:
 
     def modified(ctx: Context) -> Sequence[str | None]:
         first, *rest = rule(ctx.with_cotangent(ctx.op("Relu", ctx.dy)))
-        if ctx.node.op_type in _GATED_ALREADY or first is None:
+        if first is None or _gated(ctx):
             return [first, *rest]
         return [where_positive(ctx, ctx.y, first), *rest]
 
     return modified
+
+
+def _gated(ctx: Context) -> bool:
+    """Whether the rule itself passes nothing where y <= 0."""
+    low = ctx.value(ctx.input(1)) if ctx.node.op_type == "Clip" else None
+    return ctx.node.op_type == "Relu" or (low is not None and bool(low >= 0))
 
 
 def deconv(rule: Rule) -> Rule:  # noqa: ARG001 - what was there is replaced

@@ -1,4 +1,4 @@
-"""The rule of Pad."""
+"""The rule of padding."""
 
 from __future__ import annotations
 

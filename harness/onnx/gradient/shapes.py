@@ -1,4 +1,4 @@
-"""Rules of operators that move, repeat, choose or convert elements as a whole."""
+"""Rules of operators on shapes, which move, repeat, choose or convert elements."""
 
 from __future__ import annotations
 

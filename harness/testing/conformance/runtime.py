@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.contracts import Backend, FinishedRun, Reporter, Scenario, Subject
+from harness.contracts import Backend, FinishedRun, Reporter, Scenario, Subject, TellsPrecision, TellsSettings
 from harness.specs import BackendSpec, ReporterSpec, ScenarioSpec
 from harness.testing.conformance.expect import expect
 
@@ -34,6 +35,10 @@ def check_backend(spec: BackendSpec, backend: Backend, path: Path, feeds: Mappin
         query = session.bind(feeds)
         query()
         query()
+        if isinstance(session, TellsPrecision):
+            expect(all(count > 0 for count in session.executed().values()), f"{spec.name}: {session.executed()}")
+        if isinstance(session, TellsSettings):
+            json.dumps(dict(session.settings))
     finally:
         session.close()
 

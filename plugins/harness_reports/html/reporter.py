@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from importlib.resources import files
 from typing import Any
 
-from harness.api import FinishedRun, Params, Results
+from harness.api import FinishedRun, Params, Results, verdict
 from harness_reports.html import charts, correlations, galleries, tables
 from harness_reports.html.pictures import Pictures
 
@@ -43,28 +43,13 @@ def _content(run: FinishedRun) -> dict[str, Any]:
     return {
         "name": _text(results.suite, "suite", "name") or "run",
         "description": _text(results.suite, "suite", "description"),
-        "verdict": _verdict(results), "summary": _summary(results), "gates": results.gates,
+        "verdict": verdict(results), "summary": _summary(results), "gates": results.gates,
         "cells": tables.cell_rows(results), "metric_tables": tables.metric_tables(results),
         "latency_columns": tables.LATENCY_COLUMNS, "latency_rows": tables.latency_rows(timing),
         "latency_setting": tables.common_setting(timing), "sheets": sheets,
         "has": {name: bool(value["points"] if name == "pareto" else value) for name, value in data.items()},
         "facts": [*_facts(results)], "plugins": results.plugins, "data": _script_json(data),
     }
-
-
-def _verdict(results: Results) -> tuple[str, str]:
-    """(kind, words): one look says whether the run is good."""
-    broken = sum(cell.status == "failed" for cell in results.cells)
-    lost = sum(not gate.passed for gate in results.gates)
-    if broken or lost:
-        parts = [f"{broken} cell{'s' * (broken != 1)} failed" if broken else "",
-                 f"{lost} of {len(results.gates)} gates failed" if lost else ""]
-        return "bad", ", ".join(filter(None, parts))
-    if not any(cell.status == "ok" for cell in results.cells):
-        return "bad", "nothing was measured"
-    if results.gates:
-        return "good", f"all {len(results.gates)} gates passed" if len(results.gates) > 1 else "the gate passed"
-    return "plain", "no gates"
 
 
 def _summary(results: Results) -> str:
