@@ -100,7 +100,7 @@ def hog(active):
 
 
 def interleaved(cells):
-    return SideBySide(*measure_cells(cells, lambda key, done, total: None)).shift("p50_ms")
+    return SideBySide(*measure_cells(cells, lambda key, done, total: None, seconds=6.0)).shift("p50_ms")
 
 
 def sequential(cells):
