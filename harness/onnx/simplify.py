@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from harness.errors import ModelFileError, did_you_mean
@@ -71,6 +71,30 @@ def _forget_shapes(model: ir.Model) -> None:
         for value in node.outputs:
             if node.domain == "":
                 value.shape = None
+
+
+def _take_names(model: ir.Model, said: Mapping[str | None, ir.Shape | None]) -> None:
+    """Name dimensions as the file does where inference could only tell that they are not constant.
+
+    Only by names of input dimensions: a file that repeats one means it. Outputs without a shape get the file's.
+    """
+    import onnx_ir as ir
+
+    names = {dim.value for value in model.graph.inputs for dim in value.shape or () if not isinstance(dim, int)}
+    names -= {None}
+    for node in model.graph:
+        for value in node.outputs:
+            shape, other = value.shape, said.get(value.name)
+            if shape is None and value.is_graph_output():
+                value.shape = other
+            elif shape is not None and other is not None and len(shape) == len(other):
+                value.shape = ir.Shape([_named(dim, also, names) for dim, also in zip(shape, other, strict=True)])
+
+
+def _named(dim: int | ir.SymbolicDim, also: int | ir.SymbolicDim, names: Container[str | None]) -> int | ir.SymbolicDim:
+    if isinstance(dim, int) or isinstance(also, int) or dim.value in names or also.value not in names:
+        return dim
+    return also
 
 
 def _materialize_reshapes(model: ir.Model) -> None:
