@@ -79,8 +79,8 @@ def _take_names(model: ir.Model, said: Mapping[str | None, ir.Shape | None]) -> 
     """
     import onnx_ir as ir
 
-    names = {dim.value for value in model.graph.inputs for dim in value.shape or () if not isinstance(dim, int)}
-    names -= {None}
+    dims = [dim for value in model.graph.inputs for dim in value.shape or ()]
+    names = {dim.value for dim in dims if not isinstance(dim, int)} - {None}
     for node in model.graph:
         for value in node.outputs:
             shape, other = value.shape, said.get(value.name)
