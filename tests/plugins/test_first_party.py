@@ -60,7 +60,7 @@ def test_all_plugins_load_without_complaint():
     assert [record.warnings for record in HOST.plugins if record.warnings] == []
     assert HOST.duplicates() == []
     expected = {"keypoints", "classification", "detection", "segmentation", "saliency", "saliency-metrics", "onnx",
-                "runtime", "openvino", "torch", "reports", "loadgen"}
+                "runtime", "openvino", "torch", "reports", "loadgen", "mlflow"}
     assert expected <= {record.name for record in HOST.plugins}
 
 
