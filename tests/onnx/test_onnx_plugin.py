@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from pydantic import ValidationError
 
-from harness.api import ModelFileError, ModelRequest, unpack_mask
+from harness.api import ModelFileError, ModelRequest, Subject, unpack_mask
 from harness.onnx import providers
 from harness.onnx.models import load_card
 from harness.onnx.runner import ModelRunner
@@ -109,10 +110,10 @@ def test_provider_options_are_strings_onnxruntime_knows():
 
 def test_single_stream_through_the_plugin():
     calls = []
-    params = SingleStreamParams(min_queries=15, min_duration_s=0, max_warmup_s=0.05)
-    timing = SingleStream(params).measure(lambda: calls.append(None))
+    scenario = SingleStream(SingleStreamParams(min_queries=15, min_duration_s=0, max_warmup_s=0.05, rounds=1))
+    timing = scenario.measure(Subject(lambda: calls.append(None), nullcontext), 0)
     assert len(calls) == timing.warmup_queries + len(timing.nanoseconds)
-    assert timing.valid
+    assert len(timing.nanoseconds) >= 15
     with pytest.raises(ValidationError, match="min_duration_s 2 exceeds max_duration_s 1"):
         SingleStreamParams(min_duration_s=2, max_duration_s=1)
 
@@ -120,8 +121,8 @@ def test_single_stream_through_the_plugin():
 def test_declarations_import_nothing_heavy():
     names = [spec.name for hook in (harness_models, harness_backends, harness_scenarios, harness_executors)
              for spec in hook()]
-    assert names == ["onnx", "onnxruntime-cpu", "onnxruntime-cuda", "onnxruntime-tensorrt", "single-stream", "local",
-                     "inline"]
+    assert names == ["onnx", "onnxruntime-cpu", "onnxruntime-cuda", "onnxruntime-tensorrt", "single-stream",
+                     "multi-stream", "offline", "server", "cold-start", "local", "inline"]
     code = ("import sys, harness_onnx, harness_runtime\n"
             "heavy = {'numpy', 'onnx', 'onnxruntime', 'torch', 'scipy', 'PIL'} & set(sys.modules)\n"
             "sys.exit(', '.join(heavy) or 0)")
