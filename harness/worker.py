@@ -15,7 +15,7 @@ from harness import identity, quality, timing
 from harness.cache import IDS, Cache
 from harness.contracts import Dataset, ModelFile, Progress, Unreadable
 from harness.errors import BackendUnavailable
-from harness.exports import RECORD
+from harness.exports import RECORD, SNAPSHOTS
 from harness.failures import error_result, peak_rss_mb
 from harness.files import write_bytes, write_text
 from harness.plan import Cell
@@ -108,12 +108,17 @@ class CellGroup:
 
     def _keep_record(self, cell: Cell, model: Path) -> dict[str, str]:
         """Copy what is told of the model's training, where its export has it, so that the folder tells the whole."""
+        from harness.epochs import save_epochs
+
         record = model.with_name(RECORD)
         if not record.is_file():
             return {}
-        name = f"exports/{slug(cell.model.id)}.json"
-        write_bytes(self.directory / name, record.read_bytes())
-        return {"export": name}
+        files = {"export": f"exports/{slug(cell.model.id)}.json"}
+        write_bytes(self.directory / files["export"], record.read_bytes())
+        picture = f"exports/{slug(cell.model.id)}.epochs.jpg"
+        if save_epochs(model.with_name(SNAPSHOTS), self.directory / picture):
+            files["epochs"] = picture
+        return files
 
     def _save_rows(self, cell: Cell, rows: dict[str, Table], predictions: Table) -> dict[str, str]:
         folder = f"rows/{slug(cell.key)}"

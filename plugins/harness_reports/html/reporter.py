@@ -37,6 +37,7 @@ def _content(run: FinishedRun) -> dict[str, Any]:
     timing = [cell for cell in results.cells if cell.kind == "latency"]
     sheets = galleries.sheets(run, pictures)
     records = _training(run)
+    epochs = [*_epochs(run, pictures)]
     data: dict[str, Any] = {"pareto": charts.pareto(results), "latencies": charts.latencies(run, timing),
             "curves": charts.curves(results), "parts": charts.parts(results), "learning": charts.learning(records),
             "correlations": correlations.correlations(run), "pictures": pictures.uris}
@@ -46,7 +47,7 @@ def _content(run: FinishedRun) -> dict[str, Any]:
         "verdict": verdict(results), "summary": _summary(results), "gates": results.gates,
         "cells": tables.cell_rows(results), "metric_tables": tables.metric_tables(results),
         "latency_columns": tables.LATENCY_COLUMNS, "latency_rows": tables.latency_rows(timing),
-        "latency_setting": tables.common_setting(timing), "sheets": sheets,
+        "latency_setting": tables.common_setting(timing), "sheets": sheets, "epochs": epochs,
         "has": {name: bool(value["points"] if name == "pareto" else value) for name, value in data.items()},
         "facts": [*_facts(results)], "plugins": results.plugins, "data": _script_json(data),
     }
@@ -84,6 +85,17 @@ def _training(run: FinishedRun) -> dict[str, dict[str, Any]]:
         if isinstance(record, dict):
             found[cell.model] = record
     return found
+
+
+def _epochs(run: FinishedRun, pictures: Pictures) -> Iterator[tuple[str, str]]:
+    """(model, key of its picture) of the models whose training left snapshots."""
+    seen: set[str] = set()
+    for cell in run.results.cells:
+        path = run.path(cell, "epochs")
+        key = pictures.file(path) if path is not None and cell.model not in seen else None
+        if key is not None:
+            seen.add(cell.model)
+            yield cell.model, key
 
 
 def _text(table: Mapping[str, Any], *path: str) -> str:
