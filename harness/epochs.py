@@ -15,7 +15,6 @@ from harness.sheet import Row, contact_sheet, fitted_size
 
 _COLUMNS = 6
 _ROWS = 3
-_SIDE = 128
 _DAMAGE = (OSError, ValueError, KeyError, zipfile.BadZipFile)
 
 
@@ -34,7 +33,7 @@ def epochs_sheet(path: Path) -> Pixels | None:
     rows = []
     for sample in range(min(_ROWS, len(images))):
         height, width = images[sample].shape[:2]
-        size = fitted_size(height, width, _SIDE)
+        size = fitted_size(height, width)
         image = _scaled(images[sample], size)
         drawn = []
         for index in chosen:
