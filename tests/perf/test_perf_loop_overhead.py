@@ -94,7 +94,7 @@ def test_loop_overhead(benchmark, tmp_path, width):
 
 @pytest.mark.perf
 def test_overhead_of_each_scenario(benchmark, tmp_path):
-    """What a scenario adds to a query that does not have to wait: the fastest tenth, or Poisson arrivals would queue."""
+    """What a scenario adds to a query that does not wait: the fastest tenth, because Poisson arrivals queue."""
     write_network(tmp_path / "small.onnx", 8)
     query = open_session(tmp_path / "small.onnx").bind({"image": np.ones((1, 3, 32, 32), np.float32)})
     closed = {"min_queries": QUERIES, "min_duration_s": 0, "rounds": 1, "max_warmup_s": 0.001}
