@@ -37,14 +37,13 @@ def simplify(model: onnx.ModelProto, *, fold_batch_norm: bool = False, keep: Seq
     try:
         graph_model = ir.serde.deserialize_model(copy)
         added = _output_too(graph_model, keep)
-        declared = {value.name: value.shape for value in graph_model.graph.outputs}
+        said = {value.name: value.shape for node in graph_model.graph for value in node.outputs}
         for each in _passes():
             each(graph_model)
         if fold_batch_norm:
             _fold_batch_norm(graph_model)
         _no_outputs(graph_model, added)
-        for value in graph_model.graph.outputs:
-            value.shape = value.shape or declared.get(value.name)
+        _take_names(graph_model, said)
     except ModelFileError:
         raise
     except Exception as error:
@@ -80,8 +79,8 @@ def _take_names(model: ir.Model, said: Mapping[str | None, ir.Shape | None]) -> 
     """
     import onnx_ir as ir
 
-    names = {dim.value for value in model.graph.inputs for dim in value.shape or () if not isinstance(dim, int)}
-    names -= {None}
+    dims = [dim for value in model.graph.inputs for dim in value.shape or ()]
+    names = {dim.value for dim in dims if not isinstance(dim, int)} - {None}
     for node in model.graph:
         for value in node.outputs:
             shape, other = value.shape, said.get(value.name)
