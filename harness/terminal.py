@@ -275,8 +275,8 @@ def _latency(latency: LatencyResult) -> list[str | Text]:
 
 
 def _ratio(latency: LatencyResult) -> str:
-    interval = latency.ratio_ci
-    return _number(latency.ratio) + (f" [{_number(interval[0])}, {_number(interval[1])}]" if interval else "")
+    interval = latency.ratio_ci if latency.ratio != 1 else None  # the reference itself
+    return _number(latency.ratio) + (f" [{interval[0]:.3g}, {interval[1]:.3g}]" if interval else "")
 
 
 def _metric(cell: CellResult, name: str) -> str | Text:

@@ -66,14 +66,14 @@ def harness_loop(path):
     return run
 
 
-def alternated(bare, others):
-    """Medians in us: of the bare loop, and of each other's difference to it in the same round."""
+def alternated(bare, others, quantile=0.5):
+    """Medians over rounds in us: of the bare loop's quantile, and of each other's difference to it in that round."""
     for run in (bare, *others.values()):
         run()  # warm
     rounds = []
     for index in range(ROUNDS):
         order = [*others.values(), bare] if index % 2 else [bare, *others.values()]
-        rounds.append({run: statistics.median(run()) / 1e3 for run in order})
+        rounds.append({run: float(np.quantile(run(), quantile)) / 1e3 for run in order})
     return (statistics.median(each[bare] for each in rounds),
             {name: statistics.median(each[run] - each[bare] for each in rounds) for name, run in others.items()})
 
@@ -94,7 +94,7 @@ def test_loop_overhead(benchmark, tmp_path, width):
 
 @pytest.mark.perf
 def test_overhead_of_each_scenario(benchmark, tmp_path):
-    """What a scenario adds to the median of a query that never has to wait."""
+    """What a scenario adds to a query that does not wait: the fastest tenth, because Poisson arrivals queue."""
     write_network(tmp_path / "small.onnx", 8)
     query = open_session(tmp_path / "small.onnx").bind({"image": np.ones((1, 3, 32, 32), np.float32)})
     closed = {"min_queries": QUERIES, "min_duration_s": 0, "rounds": 1, "max_warmup_s": 0.001}
@@ -107,8 +107,8 @@ def test_overhead_of_each_scenario(benchmark, tmp_path):
         return lambda: scenario.measure(Subject(query, None), 1).nanoseconds.tolist()
 
     bare, differences = alternated(bare_loop(tmp_path / "small.onnx"),
-                                   {name: measured(scenario) for name, scenario in scenarios.items()})
-    benchmark.extra_info |= {"bare_p50_us": round(bare, 3),
+                                   {name: measured(scenario) for name, scenario in scenarios.items()}, quantile=0.1)
+    benchmark.extra_info |= {"bare_p10_us": round(bare, 3),
                              **{f"{name}_us": round(value, 3) for name, value in differences.items()}}
     benchmark.pedantic(measured(scenarios["single-stream"]), rounds=3)
     closed_loops = [value for name, value in differences.items() if name != "server"]
