@@ -96,7 +96,7 @@ if TYPE_CHECKING:
     )
     from harness.onnx.compose import compose
     from harness.onnx.explainer import ExplainerDraft, of_predicted_class
-    from harness.onnx.gradient import Graph, Modifier, Rules, standard_rules
+    from harness.onnx.gradient import Context, Graph, Modifier, Rules, UnsupportedOp, standard_rules
     from harness.onnx.interface import checked_feeds
     from harness.onnx.layers import last_spatial_activation
     from harness.onnx.models import load_card, read_labels
@@ -115,6 +115,7 @@ if TYPE_CHECKING:
     from harness.table import Ragged, Table
 
 _LAZY = {
+    "Context": "harness.onnx.gradient",
     "ExplainerDraft": "harness.onnx.explainer",
     "Fit": "harness.geometry",
     "Graph": "harness.onnx.gradient",
@@ -122,6 +123,7 @@ _LAZY = {
     "Ragged": "harness.table",
     "Rules": "harness.onnx.gradient",
     "Table": "harness.table",
+    "UnsupportedOp": "harness.onnx.gradient",
     "as_rgb": "harness.photographs",
     "cache_folder": "harness.cache",
     "checked_feeds": "harness.onnx.interface",
@@ -147,8 +149,8 @@ _LAZY = {
     "open_session": "harness.onnx.session",
     "package_sources": "harness.identity",
     "poisson_arrivals": "harness.measure",
-    "prepare": "harness.geometry",
     "preoptimized": "harness.onnx.preoptimized",
+    "prepare": "harness.geometry",
     "provider_problem": "harness.onnx.providers",
     "provider_versions": "harness.onnx.providers",
     "read_labels": "harness.onnx.models",
@@ -188,6 +190,7 @@ __all__ = [
     "CellError",
     "CellResult",
     "ClassificationTarget",
+    "Context",
     "Curve",
     "DataError",
     "Dataset",
@@ -259,6 +262,7 @@ __all__ = [
     "Trainable",
     "Unreadable",
     "UnreadableSample",
+    "UnsupportedOp",
     "as_rgb",
     "cache_folder",
     "checked_feeds",

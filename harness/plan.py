@@ -236,14 +236,18 @@ def _merge(seen: dict[str, Cell], cell: Cell, bench: Bench, suite: Suite, proble
 
 
 def _check_reference(suite: Suite, cells: Mapping[str, Cell], problems: list[Problem]) -> None:
+    """One latency cell, or with wildcards one of each model."""
     reference = suite.table.reference
     if reference is None:
         return
-    keys = [key for key, cell in cells.items() if cell.kind == "latency"]
-    if any(fnmatchcase(key, reference) for key in keys):
-        return
-    problems.append(_problem(suite, ("suite", "reference"),
-                             f'"{reference}" is not a latency cell of this suite (they are: {one_of(keys)})'))
+    timed = {key: cell.model.id for key, cell in cells.items() if cell.kind == "latency"}
+    found = [key for key in timed if fnmatchcase(key, reference)]
+    if not found:
+        problems.append(_problem(suite, ("suite", "reference"),
+                                 f'"{reference}" is not a latency cell of this suite (they are: {one_of(timed)})'))
+    elif len({timed[key] for key in found}) < len(found):
+        problems.append(_problem(suite, ("suite", "reference"),
+                                 f'"{reference}" is more than one cell of a model: {one_of(found)}'))
 
 
 def _problem(suite: Suite, path: tuple[str | int, ...], message: str) -> Problem:

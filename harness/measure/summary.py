@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from harness.bootstrap import FEWEST_ROUNDS, median_over_rounds, ratio_of_sums
 from harness.contracts import Timing
+from harness.intervals import FEWEST_ROUNDS, median_over_rounds, ratio_of_sums
 from harness.measure.clocks import MS, SECOND, Nanoseconds
 from harness.measure.percentiles import FRACTIONS, MIN_QUERIES, early_stopping_estimate, percentile
 from harness.results import LatencyResult

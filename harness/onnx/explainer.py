@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import Any
@@ -19,6 +20,7 @@ from harness.card import ModelCard
 from harness.errors import ModelFileError
 from harness.onnx.compose import compose, inputs_of
 from harness.onnx.gradient import Graph, Modifier, Rules, append_gradients, modifier_rules, prepare, standard_rules
+from harness.onnx.gradient.build import METADATA, modified_operators
 from harness.onnx.gradient.cotangents import one_hot
 from harness.onnx.interface import shape_text
 from harness.onnx.layers import last_spatial_activation
@@ -32,19 +34,23 @@ class ExplainerDraft:
     """A copy of a model, with one output `scores` (N, K), to which an explanation is appended.
 
     rules: how gradients pass operators, by default those of harness.onnx.gradient alone.
+    fold_batch_norm: merge BatchNormalization into convolutions first; those weights are not the file's then.
     graph: appends nodes; image: name of the image input; layer: the resolved target layer, None unless asked for.
     Raises ModelFileError when the layer is none of the graph or is no (N, C, h, w), or the image input has no four
     dimensions.
     """
 
     def __init__(self, model: onnx.ModelProto, card: ModelCard, rules: Rules | None = None, *,
-                 needs_layer: bool = False) -> None:
+                 needs_layer: bool = False, fold_batch_norm: bool = False) -> None:
         self.card, self._rules = card, rules or standard_rules()
         wanted = (card.cam_layer or last_spatial_activation(model, SCORES)) if needs_layer else None
-        self.graph = Graph(prepare(model, keep=[wanted] if wanted else []), prefix=SALIENCY)
+        prepared = prepare(model, keep=[wanted] if wanted else [], fold_batch_norm=fold_batch_norm)
+        self.graph = Graph(prepared, prefix=SALIENCY)
         self.image = self.graph.inputs[0]
         self._require_maps(self.image, "the image input")
         self._layer = wanted
+        self._wrt: list[str] = []
+        self._modified: dict[str, int] = {}
         if wanted:
             self._require_maps(wanted, "layer")
 
@@ -88,10 +94,14 @@ class ExplainerDraft:
         """Names of the gradients of scores[n, class[n]] by some tensors, each of its tensor's shape.
 
         modifier: how activations are passed (harness.onnx.gradient.modifiers); rules: over those of the operators.
-        Raises GradientError, or UnsupportedOp for an operator without a rule.
+        What is differentiated, and how many nodes of which operator pass it by other rules than their own, is recorded
+        in the explainer's metadata. Raises GradientError, or UnsupportedOp for an operator without a rule.
         """
-        known = modifier_rules(modifier, self._rules).over(self._rules)
-        found = append_gradients(self.graph, {SCORES: self._one_hot}, wrt, rules.over(known) if rules else known)
+        overrides = modifier_rules(modifier, self._rules)
+        overrides = rules.over(overrides) if rules else overrides
+        self._wrt += wrt
+        self._modified |= modified_operators(self.graph, SCORES, wrt, overrides)
+        found = append_gradients(self.graph, {SCORES: self._one_hot}, wrt, overrides.over(self._rules))
         return [found[name] for name in wrt]
 
     def finish(self, maps: str) -> onnx.ModelProto:
@@ -102,6 +112,9 @@ class ExplainerDraft:
         maps = self.graph.add("Cast", maps, to=TensorProto.FLOAT) if self._casts else maps
         self.graph.add_output(maps, SALIENCY, np.float32, (self.batch, None, None))
         prune(model)
+        if self._wrt:
+            facts = {"output": SCORES, "wrt": self._wrt, "modified": self._modified}
+            model.metadata_props.add(key=METADATA, value=json.dumps(facts))
         return model
 
     @cached_property

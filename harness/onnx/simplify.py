@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from harness.errors import ModelFileError, did_you_mean
@@ -37,14 +37,13 @@ def simplify(model: onnx.ModelProto, *, fold_batch_norm: bool = False, keep: Seq
     try:
         graph_model = ir.serde.deserialize_model(copy)
         added = _output_too(graph_model, keep)
-        declared = {value.name: value.shape for value in graph_model.graph.outputs}
+        said = {value.name: value.shape for node in graph_model.graph for value in node.outputs}
         for each in _passes():
             each(graph_model)
         if fold_batch_norm:
             _fold_batch_norm(graph_model)
         _no_outputs(graph_model, added)
-        for value in graph_model.graph.outputs:
-            value.shape = value.shape or declared.get(value.name)
+        _take_names(graph_model, said)
     except ModelFileError:
         raise
     except Exception as error:
@@ -71,6 +70,30 @@ def _forget_shapes(model: ir.Model) -> None:
         for value in node.outputs:
             if node.domain == "":
                 value.shape = None
+
+
+def _take_names(model: ir.Model, said: Mapping[str | None, ir.Shape | None]) -> None:
+    """Name dimensions as the file does where inference could only tell that they are not constant.
+
+    Only by names of input dimensions: a file that repeats one means it. Outputs without a shape get the file's.
+    """
+    import onnx_ir as ir
+
+    dims = [dim for value in model.graph.inputs for dim in value.shape or ()]
+    names = {dim.value for dim in dims if not isinstance(dim, int)} - {None}
+    for node in model.graph:
+        for value in node.outputs:
+            shape, other = value.shape, said.get(value.name)
+            if shape is None and value.is_graph_output():
+                value.shape = other
+            elif shape is not None and other is not None and len(shape) == len(other):
+                value.shape = ir.Shape([_named(dim, also, names) for dim, also in zip(shape, other, strict=True)])
+
+
+def _named(dim: int | ir.SymbolicDim, also: int | ir.SymbolicDim, names: Container[str | None]) -> int | ir.SymbolicDim:
+    if isinstance(dim, int) or isinstance(also, int) or dim.value in names or also.value not in names:
+        return dim
+    return also
 
 
 def _materialize_reshapes(model: ir.Model) -> None:

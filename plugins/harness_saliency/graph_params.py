@@ -65,6 +65,15 @@ class GuidedGradCamParams(ImageGradientParams):
     """Of the Grad-CAM map, see `grad-cam`."""
 
 
+class LrpParams(SummedGradientParams):
+    """How relevance passes linear layers."""
+
+    rule: Literal["epsilon-plus", "epsilon"] = "epsilon-plus"
+    """epsilon-plus: z+ for convolutions, epsilon for the rest (Kohlbrenner 2020); epsilon: everywhere."""
+    epsilon: float = Field(1e-6, gt=0)
+    """What denominators are kept away from 0 by."""
+
+
 class IntegratedGradientsParams(SummedGradientParams):
     """A path from a baseline to the image."""
 

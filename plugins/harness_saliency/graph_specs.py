@@ -14,6 +14,7 @@ from harness_saliency.graph_params import (
     GuidedGradCamParams,
     ImageGradientParams,
     IntegratedGradientsParams,
+    LrpParams,
     SmoothGradParams,
     SummedGradientParams,
 )
@@ -35,6 +36,8 @@ def _of_the_image() -> Iterable[SaliencySpec]:
               "backprop:GuidedBackprop", ImageGradientParams, GRADIENT_PASSES, "max-abs"),
         _spec("input-x-gradient", "Image times gradient (Shrikumar 2016).", "backprop:InputXGradient",
               SummedGradientParams, GRADIENT_PASSES, "sum"),
+        _spec("lrp", "Layer-wise relevance propagation of convolutional networks (Bach 2015).", "lrp:Lrp", LrpParams,
+              3.5, "sum", "epsilon-plus"),
         _spec("guided-grad-cam", "Guided backpropagation times Grad-CAM (Selvaraju 2017).", "backprop:GuidedGradCam",
               GuidedGradCamParams, GRADIENT_PASSES, "max-abs", _LINEAR),
     ]

@@ -108,4 +108,5 @@ def cases(samples: Samples) -> Sequence[Case]:
 def _cases(samples: Samples) -> list[Case]:
     if samples.saliency is None:
         raise ValueError("samples without saliency maps")
-    return [Case(raw, truth) for raw, truth in zip(samples.saliency, truths(samples), strict=True)]
+    maps = np.asarray(samples.saliency, np.float32)
+    return [Case(raw, truth) for raw, truth in zip(maps, truths(samples), strict=True)]

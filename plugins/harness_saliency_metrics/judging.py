@@ -42,8 +42,10 @@ class Judged(NamedTuple):
         if not rows.rows:
             return cls(np.empty((0, 0)), 0, 0)
         state = rows.dense(f"{kind}.state")
-        kept = state != LEFT_OUT
-        return cls(rows.dense(kind)[kept], int(np.count_nonzero(state == INVALID)), int(np.count_nonzero(~kept)))
+        kept, values = state != LEFT_OUT, rows.dense(kind)
+        left_out = int(np.count_nonzero(~kept))
+        # Called for each replicate of a bootstrap: no copy without need.
+        return cls(values[kept] if left_out else values, int(np.count_nonzero(state == INVALID)), left_out)
 
 
 class RegionRows(ABC):

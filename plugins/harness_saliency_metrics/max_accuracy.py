@@ -77,13 +77,13 @@ class MaxAccuracy(RegionRows):
         return overlap(tree, tree.largest_at(levels), found.region).iou
 
     def _as_published(self, found: Found) -> Floats:
-        from harness_saliency_metrics.wsol import any_contour_iou, gray_levels, largest_contour_iou
+        from harness_saliency_metrics.wsol import any_contour_iou, gray_levels, largest_contour_iou, truth_boxes
 
-        scaled = found.case.normalized(self.normalize)
-        if scaled is None:
-            raise ValueError("an invalid map has no contours")
+        scaled, truth = found.case.normalized(self.normalize), found.case.truth
+        if scaled is None or truth.target.boxes is None:
+            raise ValueError("an invalid map has no contours, and without boxes there is nothing to compare with")
         function = any_contour_iou if self.method == "wsol-v2" else largest_contour_iou
-        return function(gray_levels(scaled), found.region.boxes, GRID)
+        return function(gray_levels(scaled), truth_boxes(truth.target.boxes, truth.fit), GRID)
 
 
 def max_box_acc(params: MaxBoxAccParams) -> MaxAccuracy:

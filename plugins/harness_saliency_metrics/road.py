@@ -57,7 +57,7 @@ class Road:
             each[:] = impute(planes, removed)
             if self.params.noise:
                 each[:, removed] += rng.normal(0, self.params.noise, (len(planes), np.count_nonzero(removed)))
-        return pieces(np.moveaxis(made, 1, -1) if given.channels_last else made)
+        return pieces(np.ascontiguousarray(np.moveaxis(made, 1, -1)) if given.channels_last else made)
 
     def summarize(self, rows: Table) -> Summary:
         text = self.params.convention_text

@@ -14,6 +14,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.api import Fit
 from harness_saliency_metrics import neighborhood
 from harness_saliency_metrics.sweep import fill_holes, sweep
 from harness_saliency_metrics.threshold_tree import Ranking, ThresholdTree, most_components
@@ -33,7 +34,7 @@ def cuts(levels: Levels, thresholds: NDArray[np.float64]) -> NDArray[np.int64]:
 
 
 def largest_contour_iou(levels: Levels, truth: NDArray[np.int64], thresholds: NDArray[np.float64]) -> Floats:
-    """(G,) IoU of the largest contour's box with the nearest of the (M, 4) half-open boxes, at each threshold."""
+    """(G,) IoU of the largest contour's box with the nearest of the (M, 4) inclusive boxes, at each threshold."""
     width = levels.shape[1]
     filled = fill_holes(np.ascontiguousarray(levels).ravel(), width).reshape(levels.shape)
     ranking = Ranking.of(filled.astype(np.float32))
@@ -45,7 +46,7 @@ def largest_contour_iou(levels: Levels, truth: NDArray[np.int64], thresholds: ND
 
 
 def any_contour_iou(levels: Levels, truth: NDArray[np.int64], thresholds: NDArray[np.float64]) -> Floats:
-    """(G,) the highest IoU of any contour's box with any of the (M, 4) half-open boxes, at each threshold."""
+    """(G,) the highest IoU of any contour's box with any of the (M, 4) inclusive boxes, at each threshold."""
     above = cuts(levels, thresholds)
     outlines = ThresholdTree.of(Ranking.of(levels.astype(np.float32)))
     alive = outlines.alive_at(_levels_above(outlines.ranking, above))
@@ -66,13 +67,23 @@ def clipped(boxes: NDArray[np.integer], shape: tuple[int, ...]) -> NDArray[np.in
     return np.minimum(boxes.astype(np.int64), (width, height, width - 1, height - 1))
 
 
+def truth_boxes(native: NDArray[np.float32], fit: Fit) -> NDArray[np.int64]:
+    """(M, 4) half-open edges in native pixels -> inclusive corners at the input's size, by truncation, inside of it."""
+    corners = native.astype(np.float64) - np.array([0, 0, 1, 1])
+    width, height = round(fit.native.width * fit.scale_x), round(fit.native.height * fit.scale_y)
+    # The division comes last, as in the program: where it is exact the other order can fall short of an integer.
+    scaled = corners * np.tile((width, height), 2) / np.tile((fit.native.width, fit.native.height), 2)
+    placed = scaled + np.tile((fit.offset_x, fit.offset_y), 2)
+    limit = np.tile((fit.size.width - 1, fit.size.height - 1), 2)
+    return np.asarray(np.clip(placed, 0, limit), np.int64)
+
+
 def inclusive_iou(boxes: NDArray[np.int64], truth: NDArray[np.int64]) -> Floats:
-    """(K, 4) inclusive corners, (M, 4) half-open edges, which are made inclusive first -> (K,) the highest IoU."""
-    corners = truth - np.array([0, 0, 1, 1])
-    low = np.maximum(boxes[:, None, :2], corners[None, :, :2])
-    high = np.minimum(boxes[:, None, 2:], corners[None, :, 2:])
+    """(K, 4), (M, 4) inclusive corners -> (K,) the highest IoU."""
+    low = np.maximum(boxes[:, None, :2], truth[None, :, :2])
+    high = np.minimum(boxes[:, None, 2:], truth[None, :, 2:])
     common = np.maximum(0, high - low + 1).prod(axis=2)
-    areas = [(each[:, 2:] - each[:, :2] + 1).prod(axis=1) for each in (boxes, corners)]
+    areas = [(each[:, 2:] - each[:, :2] + 1).prod(axis=1) for each in (boxes, truth)]
     return np.asarray((common / (areas[0][:, None] + areas[1][None] - common)).max(axis=1, initial=0), np.float64)
 
 

@@ -180,13 +180,20 @@ REFERENCE = TABLES.replace("seed = 7", 'seed = 7\nreference = "REF"')
     ("latency/m/fp32/onnxruntime-cpu/single-stream-b1-t1", True),
     ("latency/m/fp32/onnxruntime-cpu/single-stream-b2-t1", False),
     ("accuracy/a/m/fp32/onnxruntime-cpu", False),
-    ("latency/*", False),
+    ("latency/*/fp32/*", True),
+    ("latency/*/int8/*", False),
 ])
 def test_the_reference_is_a_latency_cell(mistakes, reference, fits):
     found = mistakes(REFERENCE.replace("REF", reference) + ACCURACY + "latency = [{}]\n")
     message = (f'"{reference}" is not a latency cell of this suite (they are: '
                "latency/m/fp32/onnxruntime-cpu/single-stream-b1-t1)")
     assert found == ([] if fits else [(4, "suite.reference", message)])
+
+
+def test_a_reference_with_wildcards_is_one_cell_of_each_model(mistakes):
+    found = mistakes(REFERENCE.replace("REF", "latency/*") + ACCURACY + "latency = [{ batch = [1, 2] }]\n")
+    assert [(path, message.partition(":")[0]) for _, path, message in found] == [
+        ("suite.reference", '"latency/*" is more than one cell of a model')]
 
 
 def test_only(plan):

@@ -1,5 +1,7 @@
 """What must hold between methods, whatever the network."""
 
+import json
+
 import numpy as np
 import onnx
 import pytest
@@ -194,3 +196,28 @@ def test_channels_last(maps, explained, card_of):
         expected = maps(method, model, inputs, **params)
         found = made.maps(np.ascontiguousarray(inputs.transpose(0, 2, 3, 1)), CLASSES)
         np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
+
+
+def test_what_was_differentiated_and_replaced_is_recorded(explained, card_of):
+    for method, wrt, modified in (("grad-cam", ["two"], {}), ("guided-backprop", ["image"], {"Relu": 2}),
+                                  ("guided-grad-cam", ["two", "image"], {"Relu": 2})):
+        graph = explained(method, pooled_cnn(), card_of(SIZE)).graph
+        (entry,) = [each.value for each in graph.metadata_props if each.key == "harness.gradient"]
+        assert json.loads(entry) == {"output": "scores", "wrt": wrt, "modified": modified}
+    assert not explained("cam", pooled_cnn(), card_of(SIZE)).graph.metadata_props
+
+
+def test_a_clip_that_guards_a_logarithm_is_no_rectifier(maps):
+    """log(max(1e-7, mean(relu))): guided backpropagation passes it by its gradient, here times a positive factor."""
+    model, inputs = pooled_cnn("Conv before", bias=0), images()
+    plain = maps("guided-backprop", model, inputs)
+    guard = numpy_helper.from_array(np.array(1e-7, np.float32), "guard")
+    model.graph.initializer.append(guard)
+    model.graph.node[-1].output[0] = "before"
+    model.graph.node.extend([helper.make_node("Clip", ["before", "guard"], ["clipped"]),
+                             helper.make_node("Log", ["clipped"], ["logits"])])
+    found = maps("guided-backprop", model, inputs)
+    logits = value_of(model, "before", inputs)[np.arange(3), CLASSES]
+    assert (logits > 1e-7).any()
+    for one, other, logit in zip(found, plain, logits, strict=True):
+        np.testing.assert_allclose(one, other / logit if logit > 1e-7 else 0 * other, rtol=1e-4, atol=1e-7)

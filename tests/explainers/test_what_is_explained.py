@@ -45,7 +45,7 @@ def explain(method, handle, images, classes, **params):
     return generator.explain(handle, images, np.asarray(classes, np.int64), list(range(len(images))))
 
 
-@pytest.mark.parametrize("method", [name for name in SPECS if name != "cam"])
+@pytest.mark.parametrize("method", [name for name in SPECS if name not in ("cam", "lrp")])
 @pytest.mark.parametrize("name", SHIPPED)
 def test_every_task_has_maps_at_its_input_size(handle, name, method):
     model = handle(name)
@@ -101,6 +101,12 @@ def test_the_default_layer_and_cam_on_the_shared_network(mobilenet, explained, c
     cam = explained("cam", mobilenet, card, sign="relu").maps(images, [152, 286])
     grad_cam = explained("grad-cam", mobilenet, card).maps(images, [152, 286])
     assert np.abs(cam - 36 * grad_cam).max() <= 1e-5 * cam.max()
+
+
+def test_relevance_of_scores_that_are_quotients_is_refused(handle):
+    model = handle("unet-cells")
+    with pytest.raises(ModelFileError, match=r"no rule for operator 'Div', needed at node 'scores.mean'"):
+        explain("lrp", model, noise(1, model.card), [1])
 
 
 def test_a_class_out_of_range_is_an_error_of_the_runtime(mobilenet, explained, card_of):

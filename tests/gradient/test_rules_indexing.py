@@ -64,7 +64,7 @@ def _slice(starts, ends, steps, index):
 
 @settings(deadline=None, max_examples=60)
 @given(shape=SHAPES, dims=DIMS, data=st.data(), computed=st.booleans(),
-       many=st.sampled_from([(), (1,), (5,), (2, 3)]))
+       many=st.sampled_from([(), (1,), (1, 1), (5,), (2, 3)]))
 def test_gather(op_model, check_vjp, shape, dims, data, computed, many):
     """Repeated and negative indices; a scalar index drops the axis."""
     axis = data.draw(st.integers(-len(shape), len(shape) - 1))

@@ -39,12 +39,15 @@ def make_boxes(rng, shape, count):
                                                (width, height))], axis=1)
 
 
-def published(raw, truth, *, every):
-    """(100,) the highest IoU at each threshold; truth: (M, 4) half-open."""
+def published(raw, truth, *, every, native=None):
+    """(100,) the highest IoU at each threshold; truth: (M, 4) half-open; native: size of the image if not the map's."""
     scaled = raw - raw.min()
     scaled /= scaled.max()
     height, width = raw.shape
     image = (scaled * 255).astype(np.uint8)
+    corners = [[int(edge * to / of) for edge, to, of in
+                zip(box - [0, 0, 1, 1], (width, height) * 2, (native or raw.shape)[::-1] * 2, strict=True)]
+               for box in truth]
     best, known = [], {}
     for t in GRID:
         cut = int(t * np.max(image))
@@ -55,7 +58,7 @@ def published(raw, truth, *, every):
             for contour in contours if every else [max(contours, key=cv2.contourArea)]:
                 x, y, w, h = cv2.boundingRect(contour)
                 boxes.append((x, y, min(x + w, width - 1), min(y + h, height - 1)))
-            known[cut] = max(iou(np.array(boxes), corners).max() for corners in truth - [0, 0, 1, 1])
+            known[cut] = max(iou(np.array(boxes), np.array(each)).max() for each in corners)
         best.append(known[cut])
     return np.array(best)
 
@@ -79,6 +82,21 @@ def test_equal_bit_for_bit(kind, method, batch, metric):
         np.testing.assert_array_equal(rows.dense("box")[0], expected, err_msg=str(seed))
 
 
+@pytest.mark.parametrize("method", ["wsol", "wsol-v2"])
+def test_boxes_of_larger_and_smaller_images(method, batch, metric):
+    """The truth is made inclusive in native pixels, then scaled, then truncated."""
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        raw = make_map("smooth", seed)
+        native = tuple(int(side) for side in rng.integers(5, 90, 2))
+        truth = make_boxes(rng, native, 1 + seed % 3)
+        samples = batch([raw], boxes=[truth], native=native)
+        rows = metric("max-box-acc", convention=method).measure(samples)
+        if rows.dense("box.state")[0]:  # else no pixel center lies inside
+            expected = published(raw, truth, every=method == "wsol-v2", native=native)
+            np.testing.assert_array_equal(rows.dense("box")[0], expected, err_msg=str(seed))
+
+
 def test_at_the_size_of_real_maps():
     rng = np.random.default_rng(0)
     for sigma in (0, 2, 12):
@@ -87,8 +105,9 @@ def test_at_the_size_of_real_maps():
         truth = make_boxes(rng, raw.shape, 2)
         scaled = raw - raw.min()
         levels = gray_levels(scaled / scaled.max())
-        np.testing.assert_array_equal(largest_contour_iou(levels, truth, GRID), published(raw, truth, every=False))
-        np.testing.assert_array_equal(any_contour_iou(levels, truth, GRID), published(raw, truth, every=True))
+        corners = truth - [0, 0, 1, 1]
+        np.testing.assert_array_equal(largest_contour_iou(levels, corners, GRID), published(raw, truth, every=False))
+        np.testing.assert_array_equal(any_contour_iou(levels, corners, GRID), published(raw, truth, every=True))
 
 
 def test_the_area_of_an_outline_is_that_of_its_polygon():

@@ -6,7 +6,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from harness.errors import ModelFileError
-from harness.onnx.layers import last_spatial_activation, rename
+from harness.onnx.layers import last_spatial_activation, rename, spatial_layers
 
 
 def graph(*nodes, extra=()):
@@ -65,6 +65,47 @@ def test_an_activation_of_a_constant_is_none_of_the_image():
 def test_none_is_an_error_that_says_what_to_set():
     with pytest.raises(ModelFileError, match="name the layer to explain in `cam_layer`"):
         last_spatial_activation(graph(("Conv", ["image", "w"], "x", PAD), *HEAD), "logits")
+
+
+SIGMOID = (("Sigmoid", ["d"], "s"), ("Mul", ["d", "s"], "x"))
+GELU = (("Div", ["d", "root"], "e"), ("Erf", ["e"], "f"), ("Add", ["f", "1"], "g"), ("Mul", ["d", "g"], "h"),
+        ("Mul", ["h", "half"], "x"))
+SCALARS = [numpy_helper.from_array(np.array(value, np.float32), name)
+           for name, value in (("root", 1.41421356), ("1", 1), ("half", 0.5))]
+
+
+@pytest.mark.parametrize("written_out", [SIGMOID, GELU])
+def test_an_activation_that_is_written_out_is_one(written_out):
+    model = graph(*FIRST, ("Conv", ["r", "v"], "d", PAD), *written_out, *HEAD, extra=SCALARS)
+    assert last_spatial_activation(model, "logits") == "x"
+    assert [layer.name for layer in spatial_layers(model, "logits")] == ["x", "r"]  # none of its parts
+
+
+def test_a_gate_from_elsewhere_makes_no_activation():
+    """Squeeze and excitation: r * Sigmoid(conv(mean(r))) is no function of r alone, pixel by pixel."""
+    model = graph(*FIRST, ("ReduceMean", ["r", "hw"], "q"), ("Conv", ["q", "v1"], "g"), ("Sigmoid", ["g"], "s"),
+                  ("Mul", ["r", "s"], "x"), *HEAD,
+                  extra=[numpy_helper.from_array(np.ones((4, 4, 1, 1), np.float32), "v1")])
+    assert last_spatial_activation(model, "logits") == "r"
+    assert [(layer.name, layer.operator, layer.activation) for layer in spatial_layers(model, "logits")] == [
+        ("x", "Mul", False), ("r", "Relu", True)]
+
+
+def test_layers_to_choose_from_are_finished_tensors_nearest_to_the_output_first():
+    norm = [numpy_helper.from_array(np.ones(4, np.float32), name) for name in ("a", "b", "c0", "d0")]
+    model = graph(*FIRST, ("Conv", ["r", "v"], "d", PAD), ("BatchNormalization", ["d", "a", "b", "c0", "d0"], "n"),
+                  ("Add", ["r", "n"], "s"), ("Relu", ["s"], "t"),
+                  ("MaxPool", ["t"], "x", {"kernel_shape": [2, 2], "strides": [2, 2]}), *HEAD, extra=norm)
+    layers = spatial_layers(model, "logits")
+    assert [layer.name for layer in layers] == ["x", "t", "r"]
+    assert [layer.shape for layer in layers] == [(None, 4, 4, 4), (None, 4, 8, 8), (None, 4, 8, 8)]
+
+
+def test_where_shortcuts_bypass_all_activations_none_is_guessed_and_some_are_named():
+    model = graph(("Conv", ["image", "w"], "c", PAD), ("Conv", ["c", "v"], "d", PAD), ("Relu", ["d"], "e"),
+                  ("Add", ["c", "e"], "x"), *HEAD)
+    with pytest.raises(ModelFileError, match=r"e.g. 'x' \(Add, \(\?, 4, 8, 8\)\), 'c' \(Conv"):
+        last_spatial_activation(model, "logits")
 
 
 def test_renaming_leaves_a_valid_graph_and_refuses_a_taken_name():

@@ -163,3 +163,17 @@ def test_no_torch():
     code = ("import sys, onnx, harness.onnx.simplify as s; from onnx import parser; "
             f"s.simplify(parser.parse_model('''{FLATTEN}'''), fold_batch_norm=True); print('torch' in sys.modules)")
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
+
+
+@pytest.mark.parametrize(("declared", "expected"), [("batch", "batch"), (1, "unk"), ("other", "unk")])
+def test_names_of_input_dimensions_are_taken_from_the_file(declared, expected):
+    """Inference does not know what -1 stands for; the file may. A number may be of another batch size, though."""
+    model = parser.parse_model("""<ir_version: 9, opset_import: ["": 18]>
+        turned (float[batch, 4, 6] image) => (float[batch, 6, 4] scores) <int64[3] target = {-1, 6, 4}> {
+            moved = Reshape(image, target)
+            scores = Relu(moved)
+        }""")
+    model.graph.value_info.append(helper.make_tensor_value_info("moved", TensorProto.FLOAT, [declared, 6, 4]))
+    first, *others = shapes(simplify(model))["moved"]
+    assert first.startswith(expected)
+    assert others == [6, 4]

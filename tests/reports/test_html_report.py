@@ -191,6 +191,22 @@ def test_errors_of_a_segmentation_are_marked(tmp_path):
     assert np.abs(found[56, 56] - 100).max() < 6
 
 
+def test_a_mask_is_outlined_on_a_map(tmp_path):
+    Image.fromarray(np.full((80, 80, 3), 128, np.uint8)).save(tmp_path / "map.png")
+    mask = np.zeros((40, 40), np.uint8)
+    mask[10:30, 5:35] = 255
+    Image.fromarray(mask).save(tmp_path / "mask.png")
+    pictures = Pictures()
+    key = pictures.outlined(tmp_path / "map.png", tmp_path / "mask.png")
+    content = base64.b64decode(pictures.uris[key].split(",")[1])
+    found = np.asarray(Image.open(io.BytesIO(content)).convert("L")).astype(int)
+    assert (found[20, 12:68] > 200).mean() > 0.9  # the upper edge, white
+    assert (found[21, 14:66] < 90).mean() > 0.9  # dark inside of it
+    assert abs(found[40, 40] - 128) < 4
+    assert abs(found[5, 5] - 128) < 4
+    assert pictures.outlined(tmp_path / "map.png", tmp_path / "absent.png") is not None
+
+
 @settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), min_size=5, max_size=30))
 def test_rank_correlation_is_scipys(pairs):

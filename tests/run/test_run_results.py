@@ -100,6 +100,19 @@ def test_latencies_are_relative_to_the_reference(lab):
         assert "p99 needs 662" in (latency.why or "") or latency.n >= 662
 
 
+def test_with_wildcards_each_model_is_relative_to_its_own_reference(lab):
+    text = lab.suite.replace('name = "lab"', 'name = "lab"\nreference = "latency/*/single-stream-b1-t1"')
+    outcome = lab.run(text + lab.bench + LATENCY)
+    found = {(cell.model, cell.latency.batch): cell.latency for cell in outcome.results.cells if cell.latency}
+    models = {model for model, _ in found}
+    assert len(models) == 2
+    assert [found[model, 1].ratio for model in models] == [1.0, 1.0]
+    for (model, _), latency in found.items():
+        base = found[model, 1]
+        each = [ours / theirs for ours, theirs in zip(latency.rounds, base.rounds, strict=True)]
+        assert min(each) <= latency.ratio <= max(each)
+
+
 def test_rows_are_plain_arrays_with_one_row_per_sample(lab):
     outcome = lab.run((lab.suite + lab.bench).replace('use = "lab-colors"', 'use = "lab-colors"\nunreadable = [3]'))
     (cell,) = outcome.results.cells

@@ -38,16 +38,15 @@ def build(model: onnx.ModelProto, *, output: str, wrt: str | Sequence[str], cota
     graph = Graph(prepare(model, keep=[output, *tensors], fold_batch_norm=fold_batch_norm))
     start = (cotangent or ClassIndex()).append(graph, output)
     known = rules or standard_rules()
-    modified = _modified(graph, output, tensors, overrides)
+    facts = {"output": output, "wrt": tensors, "modified": modified_operators(graph, output, tensors, overrides)}
     gradients = append_gradients(graph, {output: start}, tensors, overrides.over(known) if overrides else known)
     for tensor, name in zip(tensors, names or [gradient_name(tensor) for tensor in tensors], strict=True):
         graph.add_output(gradients[tensor], name, graph.dtype(tensor) or np.float32, graph.shape(tensor))
-    facts = {"output": output, "wrt": tensors, "modified": modified}
     graph.model.metadata_props.add(key=METADATA, value=json.dumps(facts))
     return graph.model
 
 
-def _modified(graph: Graph, output: str, wrt: Sequence[str], overrides: Rules | None) -> dict[str, int]:
+def modified_operators(graph: Graph, output: str, wrt: Sequence[str], overrides: Rules | None) -> dict[str, int]:
     """How many nodes of which operator are passed by other rules than their own."""
     nodes = differentiated(graph, [output], wrt) if overrides else []
     return dict(Counter(node.op_type for node in nodes if overrides and overrides.find(node)))

@@ -46,15 +46,45 @@ def slice_(ctx: Context) -> Sequence[str | None]:
     sizes = ctx.op("Sub", _sizes(ctx, ctx.x, axes), _sizes(ctx, ctx.y, axes))
     before = ctx.ints(*begins.values())
     pads = ctx.op("Concat", before, ctx.op("Sub", sizes, before), axis=0)
-    return [ctx.op("Pad", ctx.dy, pads, None, ctx.ints(*axes))]
+    return [_padded(ctx, ctx.dy, axes, pads)]
 
 
 @rule("Gather")
 def gather(ctx: Context) -> Sequence[str | None]:
-    """Added up along the axis: an index may be taken several times."""
-    indices, axis = ctx.node.input[1], ctx.attribute("axis", 0)
+    """Added up along the axis, as an index may be taken several times; around a single known one there are zeros."""
+    indices, axis = ctx.node.input[1], ctx.attribute("axis", 0) % ctx.rank(ctx.x)
+    value = ctx.value(indices)
+    if value is not None and value.size == 1:
+        alone = ctx.dy if value.ndim == 1 else ctx.op("Unsqueeze", _squeezed(ctx, axis, value.ndim), ctx.ints(axis))
+        around = _around(ctx, alone, axis, int(value.reshape(())))
+        if around:
+            return [around]
+    return [_added_at(ctx, indices, axis)]
+
+
+def _squeezed(ctx: Context, axis: int, count: int) -> str:
+    """dy without the axes, all of size 1, that the indices have put in place of one."""
+    return ctx.op("Squeeze", ctx.dy, ctx.ints(*range(axis, axis + count))) if count else ctx.dy
+
+
+def _around(ctx: Context, value: str, axis: int, index: int) -> str | None:
+    """Zeros around a value of size 1 at a position of the axis; None where it is counted from an unknown end."""
+    shape = ctx.shape(ctx.x)
+    size = shape[axis] if shape else None
+    if isinstance(size, int):
+        return _padded(ctx, value, [axis], ctx.ints(index % size, size - 1 - index % size))
+    if index < 0:
+        return None
+    behind = ctx.op("Sub", _sizes(ctx, ctx.x, [axis]), ctx.ints(index + 1))
+    return _padded(ctx, value, [axis], ctx.op("Concat", ctx.ints(index), behind, axis=0))
+
+
+def _padded(ctx: Context, value: str, axes: Sequence[int], pads: str) -> str:
+    return ctx.op("Pad", value, pads, None, ctx.ints(*axes))
+
+
+def _added_at(ctx: Context, indices: str, axis: int) -> str:
     rank, many = ctx.rank(ctx.x), ctx.rank(indices)
-    axis %= rank
     trailing = list(range(1, rank - axis))
     flat = ctx.op("Reshape", indices, ctx.ints(-1))
     column = ctx.op("Unsqueeze", flat, ctx.ints(*trailing)) if trailing else flat
@@ -65,7 +95,7 @@ def gather(ctx: Context) -> Sequence[str | None]:
                  ctx.op("Slice", shape, ctx.ints(axis + 1), ctx.ints(rank))]
         dy = ctx.op("Reshape", dy, ctx.op("Concat", *parts, axis=0), allowzero=1)
     where = ctx.op("Expand", column, ctx.op("Shape", dy))
-    return [ctx.op("ScatterElements", ctx.zeros_like(ctx.x), where, dy, axis=axis, reduction="add")]
+    return ctx.op("ScatterElements", ctx.zeros_like(ctx.x), where, dy, axis=axis, reduction="add")
 
 
 @rule("GatherElements")

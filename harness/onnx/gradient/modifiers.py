@@ -9,6 +9,8 @@ Both were defined for ReLU (Springenberg et al. 2015, "Striving for Simplicity",
   zero; Gelu, Silu (Swish), HardSwish and Mish keep their slope above zero.
 - deconv: max(dy, 0), whatever the activation was.
 
+Clip is one where its lower bound is 0: others keep arithmetic in range, such as Clip(1e-7) before a logarithm.
+
 Both apply to RECTIFIERS, and keep the gradient of saturating functions such as Sigmoid and Tanh.
 """
 
@@ -31,7 +33,19 @@ def modifier_rules(modifier: Modifier, rules: Rules) -> Rules:
     if modifier == "gradient":
         return Rules()
     wrap: Callable[[Rule], Rule] = guided if modifier == "guided" else deconv
-    return Rules({("", op): wrap(rules.table["", op]) for op in RECTIFIERS})
+    table = {("", op): wrap(rules.table["", op]) for op in RECTIFIERS}
+    table["", "Clip"] = _of_rectifying_clips(table["", "Clip"], rules.table["", "Clip"])
+    return Rules(table)
+
+
+def _of_rectifying_clips(modified: Rule, plain: Rule) -> Rule:
+    """Clip(0, ...) is a rectifier; one with another lower bound guards a logarithm or a size, and is arithmetic."""
+
+    def rule(ctx: Context) -> Sequence[str | None]:
+        low = ctx.value(ctx.input(1))
+        return (modified if low is not None and float(low) == 0 else plain)(ctx)
+
+    return rule
 
 
 def guided(rule: Rule) -> Rule:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
@@ -15,6 +16,8 @@ from harness_reports.html.text import label
 
 _FEWEST = 5
 """Samples that a correlation needs to be shown."""
+_DEPTH = 2
+"""Results such as x and x.box are correlated, their parts (x.box.precision) not."""
 Scores = dict[str, dict[str, float]]
 """Metric -> sample -> value, higher is better."""
 
@@ -50,7 +53,7 @@ def _scores(run: FinishedRun, cell: CellResult) -> Scores:
     for entry in entries if isinstance(entries, list) else []:
         for name, value in entry.items():
             metric = cell.metrics.get(name)
-            if metric is not None and isinstance(value, int | float):
+            if metric is not None and isinstance(value, int | float) and len(re.split("[.@]", name)) <= _DEPTH:
                 found.setdefault(name, {})[str(entry.get("id"))] = value if metric.higher_is_better else -value
     return found
 

@@ -135,7 +135,10 @@ def _maps(folder: Path, entry: dict[str, Any], pictures: Pictures) -> Iterator[t
 def _picture(folder: Path, entry: dict[str, Any], pictures: Pictures) -> tuple[str | None, bool]:
     """The picture's key, and whether everything is drawn into it already."""
     if isinstance(entry.get("overlay"), str):  # a saliency map over the picture
-        return pictures.file(folder / Path(entry["overlay"]).name), False
+        overlay, mask = folder / Path(entry["overlay"]).name, (entry.get("target") or {}).get("mask")
+        if isinstance(mask, dict) and "file" in mask:
+            return pictures.outlined(overlay, folder / Path(mask["file"]).name), False
+        return pictures.file(overlay), False
     masks = [(entry.get(side) or {}).get("mask") for side in ("target", "prediction")]
     files = [folder / Path(mask["file"]).name for mask in masks if isinstance(mask, dict) and "file" in mask]
     image = folder / Path(str(entry.get("file"))).name

@@ -47,6 +47,20 @@ class Pictures:
         Image.fromarray(_marked(np.asarray(picture), *masks)).save(content, "JPEG", quality=85)
         return self._add(content.getvalue(), "image/jpeg")
 
+    def outlined(self, image: Path, mask: Path) -> str | None:
+        """The key of an image with the outline of a mask, which may have another size."""
+        try:
+            picture = Image.open(image).convert("RGB")
+            inside = np.asarray(Image.open(mask).resize(picture.size, Image.Resampling.NEAREST)) > 0
+        except _DAMAGE:
+            return self.file(image)
+        pixels = np.array(picture)
+        pixels[_outline(inside, 2)] = (20, 20, 20)  # so that white is seen on any ground
+        pixels[_outline(inside, 1)] = (255, 255, 255)
+        content = io.BytesIO()
+        Image.fromarray(pixels).save(content, "JPEG", quality=88)
+        return self._add(content.getvalue(), "image/jpeg")
+
     def _add(self, content: bytes, kind: str) -> str | None:
         key = hashlib.sha256(content).hexdigest()[:12]
         if key not in self.uris:
@@ -55,6 +69,15 @@ class Pictures:
             self.left -= len(content)
             self.uris[key] = f"data:{kind};base64,{base64.b64encode(content).decode()}"
         return key
+
+
+def _outline(inside: NDArray[np.bool_], width: int) -> NDArray[np.bool_]:
+    """Pixels inside of a mask that are at most `width` steps from its border."""
+    core = inside
+    for _ in range(width):
+        padded = np.pad(core, 1)
+        core = core & padded[2:, 1:-1] & padded[:-2, 1:-1] & padded[1:-1, 2:] & padded[1:-1, :-2]
+    return inside & ~core
 
 
 def _marked(image: NDArray[np.uint8], truth: NDArray[np.uint8], prediction: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -48,7 +48,8 @@
     const xs = get("pareto-x"), ys = get("pareto-y");
     options(xs, x.map(each => [each.id, each.label]));
     options(ys, y.map(each => [each.id, each.label]));
-    const partners = (axis, cost) => points.filter(p => p.y === axis && cost in p.x).length;
+    // Shown first: the pair that tells most points apart.
+    const partners = (axis, cost) => new Set(points.filter(p => p.y === axis && cost in p.x).map(p => p.x[cost])).size;
     const pairs = y.flatMap(a => x.map(b => [a.id, b.id, partners(a.id, b.id)]));
     const start = pairs.reduce((best, pair) => pair[2] > best[2] ? pair : best, pairs[0] || ["", "", 0]);
     ys.value = start[0];
@@ -59,10 +60,12 @@
       const known = all.filter(p => xs.value in p.x).map(p => ({...p, cost: p.x[xs.value]}));
       const best = front(known, axis.higher);
       const palette = colors();
+      const crowded = known.length > 10;  // then only the best trade-offs are named, the others when pointed at
       const text = known.map(point => short(point.name, narrow() ? 16 : 30));
+      const texttemplate = known.map(point => crowded && !best.includes(point) ? "" : "%{text}");
       const traces = [
         {x: best.map(p => p.cost), y: best.map(p => p.value), mode: "lines", line: {color: css("--soft"), width: 1.5, dash: "dot", shape: "hv"}, hoverinfo: "skip", name: "best trade-offs"},
-        {x: known.map(p => p.cost), y: known.map(p => p.value), text, mode: known.length > 30 ? "markers" : "markers+text",
+        {x: known.map(p => p.cost), y: known.map(p => p.value), text, texttemplate, mode: "markers+text",
           textposition: "top center", cliponaxis: false, name: "cells", customdata: known.map(p => plain(p.key)),
           marker: {size: 11, color: known.map(p => palette[best.includes(p) ? 0 : 1]), symbol: known.map(p => best.includes(p) ? "circle" : "circle-open"), line: {width: 2}},
           error_y: {type: "data", symmetric: false, array: known.map(p => p.ci ? p.ci[1] - p.value : 0), arrayminus: known.map(p => p.ci ? p.value - p.ci[0] : 0), thickness: 1, width: 3, color: css("--soft")},

@@ -62,13 +62,13 @@ def why(cell: CellResult) -> str:
 
 
 def label(cell: CellResult, among: Sequence[CellResult]) -> str:
-    """What tells a cell from others: its model, and what differs between them."""
-    fields = ("dataset", "precision", "backend", "saliency", "target")
-    parts = [cell.model, *(str(getattr(cell, field)) for field in fields
-                           if getattr(cell, field) and len({getattr(each, field) for each in among}) > 1)]
+    """What tells a cell from others; its model alone where nothing differs."""
+    fields = ("model", "dataset", "precision", "backend", "saliency", "target")
+    parts = [str(getattr(cell, field)) for field in fields
+             if getattr(cell, field) and len({getattr(each, field) for each in among}) > 1]
     if cell.latency is not None and several_settings(among):
         parts.append(setting(cell))
-    return " · ".join(parts)
+    return " · ".join(parts) or cell.model
 
 
 def several_settings(cells: Sequence[CellResult]) -> bool:

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness import bootstrap
-from harness.bootstrap import median_over_rounds, ratio_of_sums
+from harness import intervals
+from harness.intervals import median_over_rounds, ratio_of_sums
 
 
 @given(st.lists(st.lists(st.integers(0, 99), min_size=1, max_size=6), min_size=2, max_size=5), st.integers(0, 9))
@@ -14,7 +14,7 @@ from harness.bootstrap import median_over_rounds, ratio_of_sums
 def test_median_over_rounds_equals_the_plain_bootstrap(rounds, seed):
     rng = np.random.default_rng(seed)
     medians = []
-    for _ in range(bootstrap.REPLICATES):
+    for _ in range(intervals.REPLICATES):
         drawn = np.concatenate([rounds[index] for index in rng.integers(0, len(rounds), len(rounds))])
         medians.append(np.sort(drawn)[len(drawn) // 2])
     expected = np.quantile(medians, (0.025, 0.975))
