@@ -2,7 +2,7 @@
 
 Two ratios are printed. `total` is all CPU time, with torch as it is installed: that is what is held against the bar. Much
 of torch's is page faults of glibc's allocator, and varies with its state from process to process; `user` leaves the
-system's time out, and is below the bar.
+system's time out, and is about 2 or below: the bar is not met in arithmetic alone.
 """
 
 from __future__ import annotations
@@ -148,7 +148,8 @@ def test_twice_as_fast_as_torch_eager(networks, capsys, name, theirs, params) ->
             order = (ours, lambda: theirs(net, tensor)) if index % 2 else (lambda: theirs(net, tensor), ours)
             times = [cost(call) for call in order]
             pairs.append(times if index % 2 else times[::-1])
-    total, user = ([getattr(eager, kind) / getattr(mine, kind) for mine, eager in pairs] for kind in ("total", "user"))
+    total, user = ([getattr(eager, kind) / getattr(mine, kind) for mine, eager in pairs]
+                   for kind in ("total", "user"))
     with capsys.disabled():
         print(f"\n{name}: torch eager / harness total {spread(total)}, user {spread(user)}, harness "  # noqa: T201
               f"{1e3 * statistics.median(mine.total for mine, _ in pairs):.0f} ms")
