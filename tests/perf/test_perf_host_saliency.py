@@ -1,8 +1,8 @@
 """Score-CAM and RISE through onnxruntime against the same algorithm in torch eager: one thread, alternated.
 
-Two ratios are printed. `total` is all CPU time, with torch as it is installed: that is what is held against the bar. Much
-of torch's is page faults of glibc's allocator, and varies with its state from process to process; `user` leaves the
-system's time out, and is about 2 or below: the bar is not met in arithmetic alone.
+Two ratios are printed. `total` is all CPU time, with torch as it is installed: that is what is held against the bar.
+Much of torch's is page faults of glibc's allocator, and varies with its state from process to process; `user` leaves
+the system's time out, and is about 2 or below: the bar is not met in arithmetic alone.
 """
 
 from __future__ import annotations
