@@ -1,12 +1,18 @@
-"""Score-CAM and RISE through onnxruntime against the same algorithm in torch eager: one thread, alternated."""
+"""Score-CAM and RISE through onnxruntime against the same algorithm in torch eager: one thread, alternated.
+
+Two ratios are printed. `total` is all CPU time, with torch as it is installed: that is what is held against the bar.
+Much of torch's is page faults of glibc's allocator, and varies with its state from process to process; `user` leaves
+the system's time out, and is about 2 or below: the bar is not met in arithmetic alone.
+"""
 
 from __future__ import annotations
 
+import os
 import statistics
-import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -81,10 +87,26 @@ def rise(net, image):
     return total / (MASKS * 0.5)
 
 
-def cpu_seconds(call: Callable[[], object]) -> float:
-    started = time.process_time()
+class Cost(NamedTuple):
+    """CPU seconds in the program itself, and in the system on its behalf."""
+
+    user: float
+    system: float
+
+    @property
+    def total(self) -> float:
+        return self.user + self.system
+
+
+def cost(call: Callable[[], object]) -> Cost:
+    before = os.times()
     call()
-    return time.process_time() - started
+    after = os.times()
+    return Cost(after.user - before.user, after.system - before.system)
+
+
+def spread(ratios: list[float]) -> str:
+    return f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
 
 
 @pytest.fixture(scope="module")
@@ -124,10 +146,11 @@ def test_twice_as_fast_as_torch_eager(networks, capsys, name, theirs, params) ->
         pairs = []
         for index in range(ROUNDS):
             order = (ours, lambda: theirs(net, tensor)) if index % 2 else (lambda: theirs(net, tensor), ours)
-            times = [cpu_seconds(call) for call in order]
+            times = [cost(call) for call in order]
             pairs.append(times if index % 2 else times[::-1])
-    ratios = sorted(eager / mine for mine, eager in pairs)
+    total, user = ([getattr(eager, kind) / getattr(mine, kind) for mine, eager in pairs]
+                   for kind in ("total", "user"))
     with capsys.disabled():
-        print(f"\n{name}: torch eager / harness {statistics.median(ratios):.2f} ({ratios[0]:.2f} to "  # noqa: T201
-              f"{ratios[-1]:.2f}), harness {1e3 * statistics.median(mine for mine, _ in pairs):.0f} ms")
-    assert statistics.median(ratios) >= 2
+        print(f"\n{name}: torch eager / harness total {spread(total)}, user {spread(user)}, harness "  # noqa: T201
+              f"{1e3 * statistics.median(mine.total for mine, _ in pairs):.0f} ms")
+    assert statistics.median(total) >= 2
