@@ -13,8 +13,8 @@ from harness import source as sources
 from harness.errors import EXIT_PLUGIN, EXIT_USAGE, PluginError, SuiteError, did_you_mean, one_of
 from harness.host import Host
 from harness.locate import Locations
+from harness.mismatches import mismatches
 from harness.params import BASE, Params
-from harness.plan import kept_cells
 from harness.source import KeyPath, Source
 from harness.specs import (
     BackendSpec,
@@ -302,7 +302,8 @@ class _Reader:
         bench = Bench(where=path, models=models, datasets=datasets, metrics=metrics, precisions=table.precisions,
                       backends=backends, batch_size=batch_size, include=table.include, exclude=table.exclude,
                       latency=latency, saliency=saliency, target=target)
-        self._check_tasks(bench, table)
+        for where, message in mismatches(bench, table):
+            self.source.problem(where, message)
         return bench if len(self.source.problems) == before else None
 
     def _references(self, names: tuple[str, ...], entries: Mapping[str, E | None], path: KeyPath, kind: str,
@@ -341,29 +342,6 @@ class _Reader:
         params = self._validate(spec.params, rest, path, also=LatencyTable.model_fields)
         return None if params is None else LatencyRequest(spec, params, table.batch, table.threads)
 
-    def _check_tasks(self, bench: Bench, table: MatrixTable) -> None:
-        """Models, datasets and metrics of a bench must fit together; reported at the list that does not fit."""
-        tasks = {dataset.spec.task for dataset in bench.datasets}
-        if len(tasks) > 1:
-            names = ", ".join(f"{d.id} ({d.spec.task})" for d in bench.datasets)
-            self.source.problem((*bench.where, "datasets"),
-                                f"mix tasks: {names}; use one [[{bench.where[0]}]] per task")
-            return
-        for task in tasks:
-            for model in bench.models:
-                if model.task not in (None, task):
-                    self.source.problem((*bench.where, "models", table.models.index(model.id)),
-                                        f'"{model.id}" is a {model.task} model, the datasets are for {task}')
-            for metric in bench.metrics:
-                if problem := _metric_problem(metric, task, bench):
-                    self.source.problem((*bench.where, "metrics", table.metrics.index(metric.id)), problem)
-        for precision, backend in dict.fromkeys((cell.precision, cell.backend) for cell in kept_cells(bench)):
-            if precision not in backend.spec.precisions:
-                self.source.problem((*bench.where, "backends", table.backends.index(backend.id)),
-                                    f'"{backend.id}" does not run {precision} (it runs '
-                                    f"{one_of(backend.spec.precisions)}); leave it out of another table, or exclude "
-                                    f'"*/{precision}/{backend.id}*"')
-
     # --- helpers -----------------------------------------------------------------------------------------------------
 
     def _array(self, name: str) -> Iterator[tuple[KeyPath, Any]]:
@@ -394,28 +372,6 @@ def _base_problem(base: Any, tables: Mapping[str, Any], seen: tuple[str, ...]) -
         return f'there is no dataset "{base}"{did_you_mean(base, tables)}'
     if base in seen:
         return f"derives from itself: {' -> '.join((*seen[seen.index(base):], base))}"
-    return None
-
-
-def _metric_problem(metric: MetricEntry, task: str, bench: Bench) -> str | None:
-    spec = metric.spec
-    if task not in spec.tasks:
-        return f'"{metric.id}" is for {one_of(spec.tasks)}, the datasets are for {task}'
-    if "saliency" in metric.requires and bench.where[0] != "explain":
-        return f'"{metric.id}" judges saliency maps: it belongs into [[explain]]'
-    needed = metric.requires & {"boxes", "mask"}
-    for dataset in bench.datasets:
-        if needed and not needed & dataset.provides:
-            return f'"{metric.id}" needs {one_of(needed)}, dataset "{dataset.id}" has {one_of(dataset.provides)}'
-    for saliency in bench.saliency:
-        if "explain" in metric.requires and saliency.spec.stored:
-            return (f'"{metric.id}" asks for maps of changed inputs or models, "{saliency.id}" has those of the '
-                    "samples alone: leave one of them out")
-        cost = metric.maps * (saliency.passes or 0)
-        if cost > metric.budget:
-            return (f'"{metric.id}" makes {metric.maps} further maps for each sample, with "{saliency.id}" about '
-                    f"{cost:,.0f} forward passes, and its budget is {metric.budget:,.0f}: raise the budget, or leave "
-                    "one of them out")
     return None
 
 

@@ -111,7 +111,8 @@ def measure_again(a: Run, b: Run, keys: Sequence[str], progress: Progress) -> di
     pairs = {key: tuple(_thorough(_cell(run, key, name), a.cells[key], b.cells[key])
                         for run, name in ((a, "A"), (b, "B"))) for key in keys}
     cells = [cell for pair in pairs.values() for cell in pair]
-    outcomes = {outcome.cell.key: outcome for outcome in measure_cells(cells, progress, isolated=True)}
+    outcomes = {outcome.cell.key: outcome for outcome in measure_cells(
+        cells, progress, isolated=True, seconds=_BUDGET_S * len(pairs))}
     return {key: SideBySide(outcomes[old.key], outcomes[new.key]) for key, (old, new) in pairs.items()}
 
 
@@ -119,7 +120,8 @@ def _thorough(cell: Cell, *measured: CellResult) -> Cell:
     """The cell with many short turns: two at a time can afford more rounds than a bench of many, and noise needs them.
 
     As many turns of 20 ms, or of two queries, as two cells can have within some 8 seconds, 100 at most; never fewer
-    than the suite asks for. Scenarios that have no such parameters stay as they are.
+    than the suite asks for, unless the machine is so busy that the 8 seconds are over before. Scenarios that have no
+    such parameters stay as they are.
     """
     setting = cell.latency
     if setting is None or not {"rounds", "min_duration_s"} <= set(type(setting.params).model_fields):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import time
 import uuid
@@ -19,6 +20,9 @@ from harness.results import LatencyResult
 from harness.stats import stable_seed
 from harness.timing.remote import RemoteStation
 from harness.timing.station import Failure, Opening, Station
+
+FEWEST_ROUNDS = 10
+"""What a measurement with a time limit has at least."""
 
 
 class AnyStation(Protocol):
@@ -56,19 +60,20 @@ class Outcome:
 
 
 def measure_cells(cells: Sequence[Cell], progress: Progress, *, fresh_process: bool = False,
-                  isolated: bool = False) -> list[Outcome]:
+                  isolated: bool = False, seconds: float | None = None) -> list[Outcome]:
     """Measure latency cells in turns.
 
     One backend is measured in this process; of several each has its own, and only one works at a time. Whatever
     happens to a cell, the others go on. fresh_process: this process did nothing else, so that its peak is a cell's;
-    isolated: nothing is opened in this process, even of one backend.
+    isolated: nothing is opened in this process, even of one backend; seconds: no round is started later, once there
+    are FEWEST_ROUNDS.
     """
     outcomes = [Outcome(cell) for cell in cells]
     with _stations(cells, isolated) as stations:
         for outcome in outcomes:
             _open(outcome, stations[outcome.cell.backend.id])
         spin = Spin()
-        _measure(outcomes, stations, spin, progress)
+        _measure(outcomes, stations, spin, progress, math.inf if seconds is None else time.perf_counter() + seconds)
         _add_peaks(outcomes, stations, fresh_process)
     session = uuid.uuid4().hex
     for outcome in outcomes:
@@ -77,11 +82,14 @@ def measure_cells(cells: Sequence[Cell], progress: Progress, *, fresh_process: b
     return outcomes
 
 
-def _measure(outcomes: Sequence[Outcome], stations: dict[str, AnyStation], spin: Spin, progress: Progress) -> None:
+def _measure(outcomes: Sequence[Outcome], stations: dict[str, AnyStation], spin: Spin, progress: Progress,
+             latest: float) -> None:
     rounds = max((outcome.opening.rounds for outcome in outcomes if outcome.opening), default=0)
     order = random.Random(stable_seed("turns", *(outcome.cell.key for outcome in outcomes)))
     before = spin()
     for round_ in range(rounds):
+        if round_ >= FEWEST_ROUNDS and time.perf_counter() > latest:
+            break
         turns = [outcome for outcome in outcomes if outcome.has_turn(round_, rounds)]
         order.shuffle(turns)  # so that nobody always follows the same cell
         for outcome in turns:

@@ -71,6 +71,28 @@ def _sorted_pairs(values: NDArray[np.float32]) -> NDArray[np.uint64]:
 
 
 @compiled
+def in_raster_order(order: Ints, ends: Ints) -> Ints:
+    """The order with the pixels of each level in raster order; those after the last level are left as they come.
+
+    Where a level has many pixels the sweep is faster so: its next pixel lies near the last one.
+    """
+    part, places = np.full(len(order), -1, np.int32), np.empty(len(ends), np.int32)
+    begin = 0
+    for level in range(len(ends)):
+        places[level] = begin
+        for j in range(begin, ends[level]):
+            part[order[j]] = level
+        begin = ends[level]
+    found = order.copy()
+    for p in range(len(order)):
+        level = part[p]
+        if level >= 0:
+            found[places[level]] = p
+            places[level] += 1
+    return found
+
+
+@compiled
 def sweep(order: Ints, ends: Ints, width: int, codes: NDArray[np.uint8], groups: NDArray[np.int8],
           growth: NDArray[np.int8], ties: int, most: int) -> tuple[Ints, NDArray[np.uint16], Ints]:
     """Add the pixels level by level and write down every component at every level where it changes.

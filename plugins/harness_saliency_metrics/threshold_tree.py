@@ -22,6 +22,7 @@ from harness_saliency_metrics.sweep import (
     START,
     STOP,
     best_where_alive,
+    in_raster_order,
     rank,
     sweep,
 )
@@ -90,12 +91,13 @@ class ThresholdTree:
            connectivity: Connectivity = 8, levels: NDArray[np.int64] | None = None) -> ThresholdTree:
         """inside: (h, w) the object; ignore: (h, w) pixels that count neither as object nor as judged.
 
-        levels: only these, in any order, which takes a third less time than all; -1 is passed over.
+        levels: only these, in any order, which is faster than all; -1 is passed over.
         """
         covered = np.arange(len(ranking.counts)) if levels is None else np.unique(levels[levels >= 0])
-        nodes, boxes, largest = sweep(ranking.order, ranking.counts[covered], ranking.shape[1],
-                                      _codes(ranking, inside, ignore), _groups(connectivity), _ones(), 1,
-                                      most_components(ranking.shape, connectivity))
+        ends = ranking.counts[covered]
+        order = ranking.order if levels is None else in_raster_order(ranking.order, ends)
+        nodes, boxes, largest = sweep(order, ends, ranking.shape[1], _codes(ranking, inside, ignore),
+                                      _groups(connectivity), _ones(), 1, most_components(ranking.shape, connectivity))
         return cls(ranking, covered, nodes, boxes, largest, connectivity)
 
     @property

@@ -272,6 +272,13 @@ def test_one_mistake_is_one_problem(mistakes, name):
     assert found[0][2].startswith(start)
 
 
+def test_a_precision_that_a_backend_can_not_run_may_be_excluded(mistakes):
+    bench = ("[[bench]]\nmodels = ['net']\nlatency = [{}]\nbackends = ['slow', 'onnxruntime-cpu']\n"
+             "precisions = ['fp32', 'int8']\n")
+    assert len(mistakes(VALID + bench)) == 1
+    assert mistakes(VALID + bench + "exclude = ['*/int8/slow/*']\n") == []
+
+
 def test_a_valid_gate_after_an_invalid_one_is_judged_at_its_own_line(mistakes):
     gates = "[[gates]]\ncell = '*'\nmetric = 'pck'\n[[gates]]\ncell = '*'\nmetric = 'pck'\nmax_regression = '5%'\n"
     assert [(line, path) for line, path, _ in mistakes(VALID + gates)] == [

@@ -131,3 +131,20 @@ def test_what_is_not_valid_says_why(lab, options, reason):
     (cell,) = lab.run(bench(lab, "onnxruntime-cpu", latency=options)).results.cells
     assert (cell.status, cell.latency.valid) == ("ok", False)
     assert reason in cell.latency.why
+
+
+def test_a_time_limit_ends_it_after_a_whole_round(lab):
+    import time
+
+    from harness.host import Host
+    from harness.plan import make_plan
+    from harness.reading import read_suite
+    from harness.timing import measure_cells
+
+    text = bench(lab, "onnxruntime-cpu", latency=TURNS + ", rounds = 100000")
+    cells = make_plan(read_suite(lab.write(text), Host.discover())).cells
+    started = time.perf_counter()
+    one, two = measure_cells(cells, lambda key, done, total: None, seconds=0.2)
+    assert time.perf_counter() - started < 30
+    assert 10 <= len(one.turns) == len(two.turns) < 100000
+    assert one.latency.why.startswith(f"{len(one.turns)} turns")
