@@ -13,7 +13,7 @@ Kohlbrenner et al. 2020 (EpsilonPlus).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 import numpy as np
@@ -45,7 +45,7 @@ class Lrp(NoFeeds):
         self.params = params
 
     def build(self, graph: onnx.ModelProto, card: ModelCard, rules: Rules) -> onnx.ModelProto:
-        draft = ExplainerDraft(graph, card, self._rules(rules), fold_batch_norm=True)
+        draft = ExplainerDraft(graph, card, Relevance(self.params, rules).rules(), fold_batch_norm=True)
         try:
             (share,) = draft.gradients([draft.image])
         except UnsupportedOp as error:
@@ -59,19 +59,26 @@ class Lrp(NoFeeds):
         score = nodes.add("Unsqueeze", score, nodes.constant(np.array([2, 3], np.int64)))
         return draft.finish(image_map(draft, nodes.add("Mul", share, score), self.params.channels, self.params.sign))
 
-    def _rules(self, rules: Rules) -> Rules:
+
+@dataclass(frozen=True, slots=True)
+class Relevance:
+    """How relevance passes operators. gradients: the rules that it is built from."""
+
+    params: LrpParams
+    gradients: Rules
+
+    def rules(self) -> Rules:
         """Rules of relevance alone: an operator that has none must not fall back to its gradient."""
-        table = {("", op): rules.table["", op] for op in MOVING}
+        table = {("", op): self.gradients.table["", op] for op in MOVING}
         table.update({("", op): self._epsilon for op in LINEAR})
         table.update({("", op): _pass for op in ACTIVATIONS})
         if self.params.rule == "epsilon-plus":
             table["", "Conv"] = self._plus
-        self._gradients = rules
         return Rules(MappingProxyType(table))
 
     def _epsilon(self, ctx: Context) -> Results:
         share = ctx.op("Div", ctx.dy, self._stabilized(ctx, ctx.y))
-        gradients = self._gradients.table["", ctx.node.op_type](ctx.with_cotangent(share))
+        gradients = self.gradients.table["", ctx.node.op_type](ctx.with_cotangent(share))
         return [None if each is None else ctx.op("Mul", name, each)
                 for name, each in zip(ctx.node.input, gradients, strict=False)]
 
@@ -94,7 +101,7 @@ class Lrp(NoFeeds):
             raise ValueError(f"{output} was not appended")
         _like(ctx, node.input[0], ctx.x)
         inner = replace(ctx, node=node, cotangents=(cotangent,), needed=(True, False))
-        (gradient, *_) = self._gradients.table["", "Conv"](inner)
+        (gradient, *_) = self.gradients.table["", "Conv"](inner)
         return str(gradient)
 
     def _stabilized(self, ctx: Context, z: str) -> str:

@@ -7,7 +7,7 @@ from PIL import Image
 torch = pytest.importorskip("torch")
 
 from torch_saliency import Oracle  # noqa: E402
-from zoo import NETS, SIZE  # noqa: E402
+from zoo import NETS, SIZE, export  # noqa: E402
 
 from harness_saliency.paths import quadrature  # noqa: E402
 
@@ -97,6 +97,21 @@ def test_expected_gradients_from_the_images_of_a_folder(compare, tmp_path):
     background = (pixels / 255).transpose(0, 3, 1, 2)
     compare("vgg", "dynamo", "expected-gradients", samples=3, background=tmp_path,
             options=lambda feeds: {"alpha": feeds["alpha"], "baselines": background[feeds["choice"]]})
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["backprop", "guided-backprop", "grad-cam", "layer-cam"])
+@pytest.mark.parametrize("name", ["resnet18", "mobilenet"])
+def test_photograph_sized_inputs(zoo, oracle, explained, card_of, name, method):
+    """At 224 pixels single activations come to lie on the other side of a kink in float32: the maximum says nothing."""
+    model, layer = export(zoo.net(name), "torchscript", size=224), zoo.layer(name, "torchscript")
+    images = np.random.default_rng(0).normal(size=(2, 3, 224, 224)).astype(np.float32)
+    params = {"sign": "none"} if method in OF_LAYERS else {}
+    found = explained(method, model, card_of([224, 224], layer, "scores"), **params).maps(images, CLASSES[:2])
+    expected = oracle(name).maps(method, images, CLASSES[:2])
+    for ours, theirs in zip(found, expected, strict=True):
+        assert np.linalg.norm(ours - theirs) <= 1e-2 * np.linalg.norm(theirs)
+        assert np.median(np.abs(ours - theirs)) <= 1e-5 * np.abs(theirs).max()
 
 
 def test_centered_eigen_cam_equals_a_singular_value_decomposition(compare):

@@ -8,6 +8,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from torch_saliency import bend  # noqa: E402
 from zoo import CLASSES, EXPORTERS, NETS, SIZE, export, randomized  # noqa: E402
 
 from harness.onnx.gradient import ClassIndex, build, modifier_rules, standard_rules  # noqa: E402
@@ -16,7 +17,6 @@ from harness_classification.nets import ResNet  # noqa: E402
 
 BOUND = 1e-5
 """Largest difference, relative to the largest gradient of a sample, between float32 and float64."""
-RECTIFIERS = (torch.nn.ReLU, torch.nn.ReLU6, torch.nn.LeakyReLU, torch.nn.Hardswish, torch.nn.GELU, torch.nn.SiLU)
 
 
 def images(batch):
@@ -44,20 +44,6 @@ def truth(zoo):
         return [each.numpy() for each in torch.autograd.grad(total, [image, kept[0]])]
 
     return compute
-
-
-def bend(net, modifier):
-    """Guided backpropagation or the deconvolutional network by hooks."""
-    for module in net.modules():
-        if isinstance(module, RECTIFIERS):
-            outputs = []
-            module.register_forward_hook(lambda _m, _i, output, outputs=outputs: outputs.append(output.detach()))
-            if modifier == "guided":
-                module.register_full_backward_pre_hook(lambda _m, gradients: (gradients[0].clamp(min=0),))
-                module.register_full_backward_hook(
-                    lambda _m, inner, _o, outputs=outputs: (inner[0] * (outputs.pop() > 0),))
-            else:
-                module.register_full_backward_hook(lambda _m, _i, outer: (outer[0].clamp(min=0),))
 
 
 @pytest.fixture(scope="module")
