@@ -12,23 +12,18 @@ from harness.contracts import (
     Curve,
     Dataset,
     Executor,
-    Explain,
     FinishedRun,
-    GraphGenerator,
     Group,
     InferenceSession,
     Metric,
     ModelFile,
-    ModelHandle,
     ModelRequest,
     Progress,
     Reporter,
     RunContext,
-    SaliencyGenerator,
     Samples,
     Scalar,
     Scenario,
-    StoredMaps,
     Subject,
     Summary,
     TellsPrecision,
@@ -53,6 +48,7 @@ from harness.errors import (
 from harness.hookspecs import hookimpl
 from harness.params import Params, SuitePath
 from harness.results import CellResult, GateResult, LatencyResult, MetricResult, Results, verdict
+from harness.saliency import Explain, GraphGenerator, ModelHandle, SaliencyGenerator, StoredMaps
 from harness.specs import (
     API_VERSION,
     BackendSpec,

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from harness import identity
 from harness.cache import IDS, Cache
 from harness.card import ModelCard
-from harness.contracts import GraphGenerator, ModelHandle, SaliencyGenerator, Samples, StoredMaps
+from harness.contracts import Samples
 from harness.errors import PluginError, TaskMismatch
 from harness.gradient_rules import gradient_rules
 from harness.handle import Handle
@@ -23,6 +23,7 @@ from harness.host import blame, create
 from harness.opened import OpenedModel
 from harness.params import Params
 from harness.plan import Cell
+from harness.saliency import GraphGenerator, ModelHandle, SaliencyGenerator, StoredMaps
 from harness.specs import GradientRuleSpec, SaliencySpec
 from harness.stats import stable_seed
 from harness.suite import SaliencyEntry

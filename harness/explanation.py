@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.card import ModelCard
-from harness.contracts import SaliencyGenerator
 from harness.errors import ModelFileError, UsageError, did_you_mean, one_of
 from harness.explaining import StoredExplainer, check_maps, generator_of
 from harness.geometry import Fit, prepare
@@ -24,6 +23,7 @@ from harness.onnx.session import open_session
 from harness.opened import available_threads
 from harness.params import Params
 from harness.photographs import read_photograph
+from harness.saliency import SaliencyGenerator
 from harness.specs import GradientRuleSpec, SaliencySpec
 from harness.stats import stable_seed
 

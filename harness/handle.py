@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 
 from harness.card import ModelCard
-from harness.contracts import InferenceSession, ModelHandle
+from harness.contracts import InferenceSession
 from harness.errors import CellError, ModelFileError, did_you_mean
 from harness.onnx.interface import shape_text
 from harness.onnx.layers import last_spatial_activation
@@ -23,6 +23,7 @@ from harness.onnx.providers import CPU
 from harness.onnx.runner import first_nonfinite
 from harness.onnx.scores import SCORES, scores_graph, with_output
 from harness.opened import automatic_batch
+from harness.saliency import ModelHandle
 
 Array = NDArray[Any]
 Floats = NDArray[np.float32]

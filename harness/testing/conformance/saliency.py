@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.contracts import ModelHandle, SaliencyGenerator
+from harness.saliency import ModelHandle, SaliencyGenerator
 from harness.specs import SaliencySpec
 from harness.testing.conformance.expect import expect
 
