@@ -19,6 +19,8 @@ SHOWN = 24
 _WORST = 8
 """Of the samples that are shown: so many of the worst candidates by the first metric, the others evenly spaced."""
 
+_FAR = 8
+
 Scores = Mapping[str, float | None]
 
 
@@ -52,6 +54,15 @@ def choose(metrics: Sequence[MetricEntry], tables: Mapping[str, Table], total: i
     shown = {*worst[:_WORST]}
     shown.update(candidates[index] for index in evenly_spaced(len(candidates), SHOWN - len(shown)))
     return Showcase(tuple(sorted(shown)), scores)
+
+
+def indices_of(rows: Sequence[int], unreadable: int, total: int) -> list[int]:
+    """Indices in a dataset of `total` samples among which the rows' samples are: each unreadable one may lie before.
+
+    With more than _FAR unreadable samples the search ends there, and some rows may not be found.
+    """
+    reach = min(unreadable, _FAR)
+    return sorted({index for row in rows for index in range(row, min(row + reach + 1, total))})
 
 
 def evenly_spaced(total: int, most: int) -> list[int]:

@@ -132,7 +132,7 @@ class CellGroup:
     def _save_thumbnails(self, cell: Cell, file: ModelFile, dataset: Dataset,
                          measured: quality.Quality) -> dict[str, str]:
         from harness.onnx.models import load_card
-        from harness.showcase import choose
+        from harness.showcase import choose, indices_of
         from harness.thumbnails import Writer
 
         name = f"thumbnails/{slug(cell.key)}"
@@ -141,10 +141,12 @@ class CellGroup:
         writer = Writer(self.directory / name, load_card(file))
         rows = {id_: row for row, id_ in enumerate(predictions.dense(IDS))}
         outputs = predictions.select([column for column in predictions if column != IDS])
-        for batch in dataset.batches(cell.batch_size or _FEW, showcase.rows):
+        indices = indices_of(showcase.rows, len(measured.unreadable), len(dataset))
+        for batch in dataset.batches(cell.batch_size or _FEW, indices):
             for id_, image, target in zip(batch.ids, batch.images, batch.targets, strict=True):
-                row, map_ = rows[id_], maps.find(id_) if maps else None
-                writer.add(id_, image, target, outputs, row, showcase.scores.get(row), map_, measured.inner)
+                if (row := rows.get(id_)) in showcase.rows:
+                    map_ = maps.find(id_) if maps else None
+                    writer.add(id_, image, target, outputs, row, showcase.scores.get(row), map_, measured.inner)
         writer.close()
         files = {"thumbnails": name}
         if showcase.scores:

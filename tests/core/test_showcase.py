@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.api import Params, Scalar, Summary, Table
-from harness.showcase import choose, evenly_spaced
+from harness.showcase import choose, evenly_spaced, indices_of
 
 
 class Mean:
@@ -74,3 +74,12 @@ def test_what_can_not_be_evaluated_is_no_worst_case():
 def test_all_of_few_samples_are_shown():
     assert choose([entry(Mean)], {"m": Table({"value": np.zeros(5)})}, 5).rows == (0, 1, 2, 3, 4)
     assert choose([], {}, 30).rows == tuple(evenly_spaced(30, 24))
+
+
+@given(st.sets(st.integers(0, 40), max_size=6), st.sets(st.integers(0, 34), min_size=1, max_size=8))
+def test_the_samples_of_rows_are_among_the_indices(unreadable, rows):
+    readable = [index for index in range(41) if index not in unreadable]
+    wanted = sorted(row for row in rows if row < len(readable))
+    found = indices_of(wanted, len(unreadable), 41)
+    assert {readable[row] for row in wanted} <= set(found) <= set(range(41))
+    assert indices_of(wanted, 0, 41) == wanted

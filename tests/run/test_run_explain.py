@@ -120,7 +120,7 @@ def test_thumbnails_show_the_map_over_the_picture(lab, options):
         outcome, cell = explain(lab, output=output, **(options if output == "run" else {}))
         folder = outcome.directory / cell.files["thumbnails"]
         index = json.loads((folder / "index.json").read_text())
-        assert len(index) >= 8
+        assert len(index) == 10
         for entry in index:
             number = int(entry["id"].split("-")[1])
             saliency = entry["saliency"]

@@ -143,7 +143,8 @@ def test_thumbnails_show_prediction_and_target(lab):
     folder = outcome.directory / cell.files["thumbnails"]
     index = json.loads((folder / "index.json").read_text())
     assert 20 <= len(index) <= 24
-    assert index[-1]["id"] == "square-58"  # the last of 59 rows; row 0 is square-1
+    assert index[-1]["id"] == "square-59"  # the last of 59 rows; row 0 is square-1
+    assert index[0]["id"] == "square-1"
     assert all(entry["scores"].keys() == {"top@1", "top@2"} for entry in index if entry["scores"])
     assert any(entry["scores"] == {"top@1": 0.0, "top@2": 1.0} for entry in index)
     scored = json.loads((outcome.directory / cell.files["scores"]).read_text())
