@@ -90,8 +90,9 @@ def test_guided_and_deconv(op_model, run_gradients, op):
     np.testing.assert_array_equal(results["deconv"], positive)
 
 
-@pytest.mark.parametrize(("low", "expected"), [(0.0, [0, 0, 1, 0]), (-1.0, [0, 0, 1, 0]), (1.5, [0, 0, 0, 0])])
+@pytest.mark.parametrize(("low", "expected"), [(0.0, [0, 0, 1, 0]), (-1.0, [0, 1, 1, 0]), (0.5, [0, 0, 1, 0])])
 def test_guided_clip(op_model, run_gradients, low, expected):
+    """Of another lower bound than 0 it is arithmetic, and keeps its own gradient."""
     feeds, constants = {"x": np.array([-2.0, -0.5, 1.0, 7.0])}, {"low": np.array(low), "high": np.array(6.0)}
     gradient = run_gradients(op_model("Clip", feeds, constants=constants), feeds, np.ones(4),
                              overrides=modifier_rules("guided", standard_rules()))["x"]
