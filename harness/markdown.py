@@ -19,5 +19,7 @@ def markdown_escape(text: str) -> str:
 
 
 def number(value: float | None) -> str:
-    """Four significant digits; "n/a" for None."""
-    return "n/a" if value is None else f"{value:.4g}"
+    """Four significant digits, whole with separators from 1,000; "n/a" for None."""
+    if value is None:
+        return "n/a"
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"

@@ -27,6 +27,7 @@ from rich.text import Text
 
 from harness.compare.records import Comparison
 from harness.compare.wording import COLUMNS, notes, row_texts, summary
+from harness.markdown import number
 from harness.plan import Plan
 from harness.results import CellResult, GateResult, LatencyResult, MetricResult, Results
 
@@ -175,7 +176,7 @@ def print_latencies(cells: Sequence[CellResult]) -> None:
     for name, cell in reversed(seen.items()):
         layers = ", ".join(f"{_count(count, 'layer')} in {kind}" for kind, count in cell.executed.items())
         out.print(f"{escape(name)}: {escape(str(cell.runs_on))}{', ' if layers else ''}{layers}, "
-                  f"{_number(cell.cost.model_mb)} MB{_chosen(cell)}", soft_wrap=True)
+                  f"{number(cell.cost.model_mb)} MB{_chosen(cell)}", soft_wrap=True)
     _print_notes(out, cells)
 
 
@@ -266,17 +267,17 @@ def _latency_table(cells: Sequence[CellResult]) -> Table:
 
 
 def _latency(latency: LatencyResult) -> list[str | Text]:
-    times: list[str | Text] = [_number(latency.p50_ms), _number(latency.p90_ms), _number(latency.p99_ms)]
+    times: list[str | Text] = [number(latency.p50_ms), number(latency.p90_ms), number(latency.p99_ms)]
     if not latency.valid:
         times[0] = Text(f"INVALID {times[0]}", style="red")
     if latency.noisy:
         times[0] = Text.assemble(times[0], Text(" ~", style="yellow"))
-    return [*times, _number(latency.throughput), _ratio(latency), _int(latency.n)]
+    return [*times, number(latency.throughput), _ratio(latency), _int(latency.n)]
 
 
 def _ratio(latency: LatencyResult) -> str:
     interval = latency.ratio_ci if latency.ratio != 1 else None  # the reference itself
-    return _number(latency.ratio) + (f" [{interval[0]:.3g}, {interval[1]:.3g}]" if interval else "")
+    return number(latency.ratio) + (f" [{interval[0]:.3g}, {interval[1]:.3g}]" if interval else "")
 
 
 def _metric(cell: CellResult, name: str) -> str | Text:
@@ -337,10 +338,6 @@ def _status(cell: CellResult) -> Text:
 
 def _right(*names: str) -> list[Any]:
     return [Column(header=escape(name), justify="right") for name in names]
-
-
-def _number(value: float | None) -> str:
-    return "n/a" if value is None else f"{value:.4g}" if value < 1000 else f"{value:.0f}"
 
 
 def _int(value: float | None) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from harness.compare.records import Comparison, ComparisonRow
-from harness.markdown import markdown_escape, markdown_table
+from harness.markdown import markdown_escape, markdown_table, number
 
 COLUMNS = ("cell", "metric", "A", "B", "change", "95 % interval", "p adj.", "detectable", "verdict")
 
@@ -46,9 +46,7 @@ def markdown(comparison: Comparison) -> str:
 
 
 def _value(value: float | None, row: ComparisonRow) -> str:
-    if value is None:
-        return "n/a"
-    return f"{100 * value:.2f}%" if row.unit == "fraction" else f"{value:.4g}"
+    return f"{100 * value:.2f}%" if value is not None and row.unit == "fraction" else number(value)
 
 
 def _change(value: float | None, row: ComparisonRow) -> str:

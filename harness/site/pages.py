@@ -10,6 +10,7 @@ from typing import Any
 from harness.compare.records import Comparison
 from harness.compare.wording import COLUMNS, notes, row_texts, summary
 from harness.history import Series
+from harness.markdown import number
 from harness.results import Results, verdict
 from harness.site.sparkline import Sparkline, sparkline
 
@@ -73,15 +74,15 @@ def _trend(series: Series, runs: Sequence[RunLink]) -> Trend:
     known = [point for point in series.points if point.value is not None]
     changes = []
     for change in series.changes:
-        levels = f"{number(change.before, series.unit)} → {number(change.after, series.unit)}"
+        levels = f"{_with_unit(change.before, series.unit)} → {_with_unit(change.after, series.unit)}"
         where = known[change.index].commit or known[change.index].run
         changes.append(("worse" if change.worse else "better", f"{levels} at {where}"))
-    return Trend(series, sparkline(series, links), number(values[-1], series.unit) if values else "n/a", changes)
+    return Trend(series, sparkline(series, links), _with_unit(values[-1], series.unit) if values else "n/a", changes)
 
 
-def number(value: float, unit: str) -> str:
+def _with_unit(value: float, unit: str) -> str:
     """A share in percent, anything else with its unit."""
-    return f"{100 * value:.2f} %" if unit == "fraction" else f"{value:.4g} {unit}".strip()
+    return f"{100 * value:.2f} %" if unit == "fraction" else f"{number(value)} {unit}".strip()
 
 
 def _render(template: str, **content: Any) -> str:

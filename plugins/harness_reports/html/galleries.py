@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from harness.api import CellResult, FinishedRun
+from harness.api import CellResult, FinishedRun, number
 from harness_reports.html.pictures import Pictures
 from harness_reports.html.shapes import Shape, caption, shapes, truth
-from harness_reports.html.text import label, metric, number
+from harness_reports.html.text import label, metric
 
 _MOST_ROWS = 16
 _MOST_CARDS = 400

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from harness.api import CellResult, Results
+from harness.api import CellResult, Results, number
 from harness_reports.html.text import (
     NOTHING,
     Shown,
     label,
     main_metrics,
     metric,
-    number,
     setting,
     several_settings,
     why,

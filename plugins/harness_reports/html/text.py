@@ -20,13 +20,6 @@ class Shown(NamedTuple):
 NOTHING = Shown("")
 
 
-def number(value: float | None) -> str:
-    """Four significant digits, whole above 1,000."""
-    if value is None:
-        return "n/a"
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
-
-
 def metric(found: MetricResult | None) -> Shown:
     """A share in percent, anything else as it is, with its interval."""
     if found is None:
