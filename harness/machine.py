@@ -85,6 +85,15 @@ class EnergyMeter:
         return self._joules
 
 
+def queueing_ns(tasks: Path = Path("/proc/self/task")) -> int | None:
+    """How long the threads of this process were ready to run and had no core (Linux); None where it is not kept.
+
+    Nanoseconds since each thread began. Threads that have ended count no more: a difference can be negative.
+    """
+    waits = [fields[1] for path in tasks.glob("*/schedstat") if len(fields := (_read(path) or "").split()) == 3]
+    return sum(map(int, waits)) if waits else None
+
+
 def now() -> str:
     """In UTC."""
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())

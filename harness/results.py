@@ -106,6 +106,8 @@ class LatencyResult(Record):
     """Median of each round in milliseconds."""
     session: str | None = None
     """Cells with the same value were measured in the same rounds, in turn."""
+    sessions: int | None = None
+    """How many sessions the model had, one after the other."""
     parts: dict[str, float] = {}
     """Median milliseconds of the parts of a query, e.g. `open` and `first` of a cold start."""
     valid: bool = True
@@ -114,6 +116,8 @@ class LatencyResult(Record):
     """Why it is not valid, or which percentiles are null for too few queries."""
     noisy: bool | None = None
     """Whether the machine was disturbed during the measurement."""
+    queueing: float | None = None
+    """Time that threads of the process were ready and had no core, per time of the measurement (Linux)."""
 
 
 class Cost(Record):

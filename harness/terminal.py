@@ -256,7 +256,7 @@ def _quality_table(title: str, cells: Sequence[CellResult]) -> Table:
 
 
 def _latency_table(cells: Sequence[CellResult]) -> Table:
-    table = _table("latency", Column(overflow="fold"), *_right("p50 ms", "p90 ms", "p99 ms", "samples/s", "ratio", "n"))
+    table = _table("latency", Column(overflow="fold"), *_right("p50 ms", "p90 ms", "p99 ms", "CPU ms", "samples/s", "ratio"))
     for cell, short in zip(cells, _short_names(cells), strict=True):
         name = escape(short)
         if cell.latency is None:
@@ -272,7 +272,7 @@ def _latency(latency: LatencyResult) -> list[str | Text]:
         times[0] = Text(f"INVALID {times[0]}", style="red")
     if latency.noisy:
         times[0] = Text.assemble(times[0], Text(" ~", style="yellow"))
-    return [*times, number(latency.throughput), _ratio(latency), _int(latency.n)]
+    return [*times, number(latency.cpu_ms), number(latency.throughput), _ratio(latency)]
 
 
 def _ratio(latency: LatencyResult) -> str:

@@ -20,11 +20,13 @@ from harness.plan import Cell
 from harness.results import CellResult
 from harness.signedrank import Shift, ratio_shift
 from harness.stats import Interval, stable_seed
-from harness.timing import Outcome, measure_cells
+from harness.timing import REOPENING, Outcome, measure_cells
 
 ADVISORY = "measured at different times: advisory; --rerun measures both again, side by side"
 _REPLICATES = 2000
-_MOST_ROUNDS, _TURN_S, _BUDGET_S = 100, 0.02, 8.0
+_MOST_ROUNDS, _TURN_S = 100, 0.02
+BUDGET_S = 7.0
+"""For a pair of cells, once they are open."""
 _BESIDE_S = 0.005
 """Settling and the spin around each turn."""
 
@@ -39,7 +41,12 @@ STATISTICS: Mapping[str, Callable[[Timing], float]] = {
 }
 """Of one round, by latency field; `throughput` in queries per second, which cancels in a ratio."""
 MARGIN = 0.01
-"""Two sessions of one file differ by up to so much, depending on where their memory happens to lie."""
+"""What counts as equal."""
+SESSIONS = 10
+"""Of each cell. One session in twenty is 2 to 5 % slower than the others of the same file for as long as it lives,
+depending on where its memory happens to lie: it must not decide."""
+FEWEST_SESSIONS = 4
+"""With fewer, a slow one is more than a quarter of what is seen."""
 _TYPICAL = {"p50_ms": 1, "mean_ms": 1, "throughput": -1}
 """Fields that follow the time of a typical query, and whether as its inverse."""
 
@@ -112,15 +119,15 @@ def measure_again(a: Run, b: Run, keys: Sequence[str], progress: Progress) -> di
                         for run, name in ((a, "A"), (b, "B"))) for key in keys}
     cells = [cell for pair in pairs.values() for cell in pair]
     outcomes = {outcome.cell.key: outcome for outcome in measure_cells(
-        cells, progress, isolated=True, seconds=_BUDGET_S * len(pairs))}
+        cells, progress, isolated=True, seconds=BUDGET_S * len(pairs), sessions=SESSIONS)}
     return {key: SideBySide(outcomes[old.key], outcomes[new.key]) for key, (old, new) in pairs.items()}
 
 
 def _thorough(cell: Cell, *measured: CellResult) -> Cell:
     """The cell with many short turns: two at a time can afford more rounds than a bench of many, and noise needs them.
 
-    As many turns of 20 ms, or of two queries, as two cells can have within some 8 seconds, 100 at most; never fewer
-    than the suite asks for, unless the machine is so busy that the 8 seconds are over before. Scenarios that have no
+    As many turns of 20 ms, or of two queries, as two cells can have beside new sessions within BUDGET_S, 100 at most;
+    never fewer than the suite asks for, unless the machine is so busy that the time is over before. Scenarios that have no
     such parameters stay as they are.
     """
     setting = cell.latency
@@ -129,7 +136,7 @@ def _thorough(cell: Cell, *measured: CellResult) -> Cell:
     slowest = max((each.latency.p50_ms or 0.0 for each in measured if each.latency is not None), default=0.0) / 1e3
     turn = max(_TURN_S, 2 * slowest)
     own = setting.params.model_dump()
-    rounds = max(own["rounds"], min(_MOST_ROUNDS, int(_BUDGET_S / 2 / (turn + slowest + _BESIDE_S))))
+    rounds = max(own["rounds"], min(_MOST_ROUNDS, int(BUDGET_S / (1 + REOPENING) / 2 / (turn + slowest + _BESIDE_S))))
     longer = {"rounds": rounds, "min_duration_s": max(own["min_duration_s"], rounds * _TURN_S)}
     return replace(cell, latency=replace(setting, params=setting.params.model_copy(update=longer)))
 
@@ -143,7 +150,16 @@ def rerun_row(key: str, again: SideBySide) -> ComparisonRow:
         cell=key, metric="p50_ms", a=again.old.latency.p50_ms, b=again.new.latency.p50_ms, unit="ms",
         change=found.estimate - 1, ci=_less_one(found.interval), loss=found.estimate - 1, p=found.p,
         minimum_detectable=_detectable(found.interval), n=len(again.old.turns), test="signed-rank",
-        note="the machine was disturbed: the fastest query of each round decides" if again.disturbed else "")
+        note=_note(again))
+
+
+def _note(again: SideBySide) -> str:
+    notes = []
+    if again.disturbed:
+        notes.append("the machine was disturbed: the fastest query of each round decides")
+    if (sessions := min(again.old.sessions, again.new.sessions)) < FEWEST_SESSIONS:
+        notes.append(f"{sessions} session(s) of each, as opening takes long: one that lies badly in memory could decide")
+    return "; ".join(notes)
 
 
 def advisory_row(key: str, a: CellResult, b: CellResult) -> ComparisonRow:

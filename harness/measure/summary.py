@@ -29,7 +29,7 @@ def latency_result(turns: Sequence[Timing], scenario: str, batch: int, threads: 
         scenario=scenario, batch=batch, threads=threads, n=n, **_percentiles(samples),
         mean_ms=float(samples.mean()) * MS if n else None,
         cpu_ms=sum(turn.cpu_ns for turn in turns) / n * MS if n else None,
-        energy_mj=_energy(turns), throughput=n * batch * SECOND / elapsed if elapsed else None,
+        queueing=_queueing(turns), energy_mj=_energy(turns), throughput=n * batch * SECOND / elapsed if elapsed else None,
         throughput_ci=_throughput_interval(turns, batch, seed),
         ci=_median_interval(turns, samples, seed),
         rounds=[float(np.median(turn.nanoseconds)) * MS for turn in turns if len(turn.nanoseconds)],
@@ -62,6 +62,11 @@ def _throughput_interval(turns: Sequence[Timing], batch: int, seed: int) -> Inte
         return None
     done = np.array([len(turn.nanoseconds) * batch * SECOND for turn in turns], np.float64)
     return ratio_of_sums(done, np.array([turn.elapsed_ns for turn in turns], np.float64), seed=seed)
+
+
+def _queueing(turns: Sequence[Timing]) -> float | None:
+    shares = [turn.queueing for turn in turns if turn.queueing is not None]
+    return float(np.mean(shares)) if shares else None
 
 
 def _energy(turns: Sequence[Timing]) -> float | None:

@@ -12,7 +12,7 @@ import pickle
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import IO, Any, NamedTuple
 
 from harness.contracts import Timing
@@ -41,6 +41,10 @@ class RemoteStation:
     def open(self, cell: Cell) -> Opening | Failure:
         answer: Opening | Failure = self._ask("open", cell)
         return answer
+
+    def reopen(self, cells: Sequence[Cell]) -> list[Opening | Failure]:
+        answer: list[Opening | Failure] | Failure = self._ask("reopen", cells)
+        return [answer] * len(cells) if isinstance(answer, Failure) else answer
 
     def measure(self, key: str, turn: int) -> Timing | Failure:
         answer: Timing | Failure = self._ask("measure", key, turn)
@@ -89,7 +93,7 @@ def serve() -> None:
     os.dup2(2, 1)  # what libraries print is no answer
     station = Station()
     calls: dict[str, Callable[..., object]] = {
-        "open": station.open, "measure": station.measure, "peak_rss_mb": peak_rss_mb}
+        "open": station.open, "reopen": station.reopen, "measure": station.measure, "peak_rss_mb": peak_rss_mb}
     while True:
         try:
             call = pickle.load(sys.stdin.buffer)

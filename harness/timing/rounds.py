@@ -23,12 +23,18 @@ from harness.timing.station import Failure, Opening, Station
 
 FEWEST_ROUNDS = 10
 """What a measurement with a time limit has at least."""
+SESSIONS = 5
+"""Of each cell of a bench."""
+REOPENING = 0.5
+"""Of the time that turns took, what new sessions may take besides."""
 
 
 class AnyStation(Protocol):
     """A Station here or in another process."""
 
     def open(self, cell: Cell) -> Opening | Failure: ...
+
+    def reopen(self, cells: Sequence[Cell]) -> list[Opening | Failure]: ...
 
     def measure(self, key: str, turn: int) -> Timing | Failure: ...
 
@@ -47,6 +53,7 @@ class Outcome:
     latency: LatencyResult | None = None
     seconds: float = 0.0
     peak_rss_mb: float | None = None
+    sessions: int = 1
 
     @property
     def open(self) -> bool:
@@ -60,20 +67,22 @@ class Outcome:
 
 
 def measure_cells(cells: Sequence[Cell], progress: Progress, *, fresh_process: bool = False,
-                  isolated: bool = False, seconds: float | None = None) -> list[Outcome]:
+                  isolated: bool = False, seconds: float | None = None, sessions: int = SESSIONS) -> list[Outcome]:
     """Measure latency cells in turns.
 
     One backend is measured in this process; of several each has its own, and only one works at a time. Whatever
     happens to a cell, the others go on. fresh_process: this process did nothing else, so that its peak is a cell's;
     isolated: nothing is opened in this process, even of one backend; seconds: no round is started later, once there
-    are FEWEST_ROUNDS.
+    are FEWEST_ROUNDS; sessions: each cell has so many, one after the other, because some sessions are slower than others
+    of the same file for as long as they live; fewer where opening them takes long.
     """
     outcomes = [Outcome(cell) for cell in cells]
     with _stations(cells, isolated) as stations:
         for outcome in outcomes:
             _open(outcome, stations[outcome.cell.backend.id])
         spin = Spin()
-        _measure(outcomes, stations, spin, progress, math.inf if seconds is None else time.perf_counter() + seconds)
+        latest = math.inf if seconds is None else time.perf_counter() + seconds
+        _measure(outcomes, stations, spin, progress, latest, sessions)
         _add_peaks(outcomes, stations, fresh_process)
     session = uuid.uuid4().hex
     for outcome in outcomes:
@@ -83,13 +92,17 @@ def measure_cells(cells: Sequence[Cell], progress: Progress, *, fresh_process: b
 
 
 def _measure(outcomes: Sequence[Outcome], stations: dict[str, AnyStation], spin: Spin, progress: Progress,
-             latest: float) -> None:
+             latest: float, sessions: int) -> None:
     rounds = max((outcome.opening.rounds for outcome in outcomes if outcome.opening), default=0)
+    reopening = _Reopening(outcomes, stations, sessions)
     order = random.Random(stable_seed("turns", *(outcome.cell.key for outcome in outcomes)))
     before = spin()
     for round_ in range(rounds):
         if round_ >= FEWEST_ROUNDS and time.perf_counter() > latest:
             break
+        if reopening.due(round_, rounds):
+            reopening()
+            before = spin()
         turns = [outcome for outcome in outcomes if outcome.has_turn(round_, rounds)]
         order.shuffle(turns)  # so that nobody always follows the same cell
         for outcome in turns:
@@ -106,6 +119,41 @@ def _open(outcome: Outcome, station: AnyStation) -> None:
         outcome.failure = answer
     else:
         outcome.opening = answer
+
+
+@dataclass(slots=True)
+class _Reopening:
+    """New sessions for all cells now and then. The next is expected to take as long as the last."""
+
+    outcomes: Sequence[Outcome]
+    stations: dict[str, AnyStation]
+    sessions: int
+    _expected: float = field(init=False)
+    _spent: float = 0.0
+    _began: float = field(default_factory=time.perf_counter)
+
+    def __post_init__(self) -> None:
+        self._expected = sum(outcome.seconds for outcome in self.outcomes)
+
+    def due(self, round_: int, rounds: int) -> bool:
+        """Whether the sessions end before this round, which they do not where new ones would take too long."""
+        if not round_ or round_ * self.sessions // rounds == (round_ - 1) * self.sessions // rounds:
+            return False
+        turns = time.perf_counter() - self._began - self._spent
+        return self._spent + self._expected <= REOPENING * turns
+
+    def __call__(self) -> None:
+        """Open them; a cell that can not be opened again fails."""
+        started = time.perf_counter()
+        for name, station in self.stations.items():
+            own = [outcome for outcome in self.outcomes if outcome.open and outcome.cell.backend.id == name]
+            for outcome, answer in zip(own, station.reopen([outcome.cell for outcome in own]), strict=True):
+                if isinstance(answer, Failure):
+                    outcome.failure = answer
+                else:
+                    outcome.sessions += 1
+        self._expected = time.perf_counter() - started
+        self._spent += self._expected
 
 
 def _turn(outcome: Outcome, station: AnyStation) -> None:
@@ -129,8 +177,8 @@ def _summarize(outcome: Outcome, spin: Spin, session: str) -> None:
     except Exception as error:  # noqa: BLE001  a plugin's scenario
         outcome.failure = Failure.of(error)
         return
-    outcome.latency = result.model_copy(update={"session": session, "noisy": spin.noisy(outcome.beside),
-                                                **_speed(outcome.opening, result)})
+    outcome.latency = result.model_copy(update={"session": session, "noisy": spin.noisy(outcome.beside, result.queueing),
+                                                "sessions": outcome.sessions, **_speed(outcome.opening, result)})
 
 
 def _speed(opening: Opening | None, latency: LatencyResult) -> dict[str, float]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -18,7 +19,8 @@ from harness.errors import BackendUnavailable
 from harness.failures import error_result
 from harness.geometry import normalize
 from harness.host import blame, create
-from harness.machine import EnergyMeter
+from harness.machine import EnergyMeter, queueing_ns
+from harness.measure import warm_up
 from harness.onnx.flops import gflop as model_gflop
 from harness.opened import OpenedModel, chosen, executed, open_model
 from harness.plan import Cell, LatencySetting
@@ -26,6 +28,9 @@ from harness.results import ErrorResult
 from harness.stats import stable_seed
 from harness.timing.feeds import open_bare
 from harness.timing.peak import peak_gflops
+
+_WARM_UP_S = 0.5
+"""At most, of a session that replaces one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,14 +83,20 @@ class Station:
     def measure(self, key: str, turn: int) -> Timing | Failure:
         """One turn of an opened cell."""
         scenario, cell, subject = self._cells[key]
-        before = self._energy.read()
+        energy, queueing, start = self._energy.read(), queueing_ns(), time.perf_counter_ns()
         try:
             with blame(_setting(cell).spec):
                 timing = scenario.measure(subject, turn)
-            after = self._energy.read()
-            return timing if before is None or after is None else replace(timing, joules=after - before)
+            spent = time.perf_counter_ns() - start
+            return replace(timing, joules=_since(energy, self._energy.read()),
+                           queueing=_share(_since(queueing, queueing_ns()), spent))
         except Exception as error:  # noqa: BLE001  a failed cell is a result
             return Failure.of(error)
+
+    def reopen(self, cells: Sequence[Cell]) -> list[Opening | Failure]:
+        """New sessions for opened cells, warmed up, instead of the ones that they had. Nothing is raised."""
+        self.close()
+        return [self._again(cell) for cell in cells]
 
     def subject(self, key: str) -> Subject:
         """What scenarios time of an opened cell."""
@@ -96,6 +107,15 @@ class Station:
         self._cells.clear()
         self._models.clear()
         self._stack.close()
+
+    def _again(self, cell: Cell) -> Opening | Failure:
+        answer = self.open(cell)
+        try:
+            if isinstance(answer, Opening):
+                warm_up(self.subject(cell.key).query, _WARM_UP_S)
+        except Exception as error:  # noqa: BLE001  a failed cell is a result
+            return Failure.of(error)
+        return answer
 
     def _open(self, cell: Cell) -> Opening:
         setting = _setting(cell)
@@ -131,6 +151,14 @@ class Station:
         if threads not in self._peaks:
             self._peaks[threads] = peak_gflops(cell, threads)
         return self._peaks[threads]
+
+
+def _since(before: float | None, after: float | None) -> float | None:
+    return None if before is None or after is None else after - before
+
+
+def _share(part: float | None, whole: int) -> float | None:
+    return None if part is None else max(0.0, part / whole)
 
 
 @contextmanager

@@ -1,9 +1,22 @@
 """Facts of machines that are made of files."""
 
+import os
+import subprocess
+import sys
+import time
+
 import pytest
 
 from harness.environment import describe
-from harness.machine import EnergyMeter, cpu_flags, cpu_frequency, gpu_query, gpu_states, memory_limit_gb
+from harness.machine import (
+    EnergyMeter,
+    cpu_flags,
+    cpu_frequency,
+    gpu_query,
+    gpu_states,
+    memory_limit_gb,
+    queueing_ns,
+)
 
 
 def write(root, **files):
@@ -72,6 +85,31 @@ def test_energy_counters_are_summed_and_followed_over_their_end(tmp_path):
     assert meter.read() == pytest.approx(2.5)
     set_to(500_000, 3_000_000, 9_999)  # the first one starts again at 10 J
     assert meter.read() == pytest.approx(3.5)
+
+
+def test_the_time_in_the_queue_is_summed_over_threads(tmp_path):
+    assert queueing_ns(tmp_path) is None
+    for name, text in (("1", "100 20 3\n"), ("2", "50 7 1\n"), ("3", "")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "schedstat").write_text(text)
+    assert queueing_ns(tmp_path) == 27
+
+
+@pytest.mark.skipif(queueing_ns() is None, reason="this system does not keep it")
+def test_a_thread_that_shares_its_core_queues():
+    cores = os.sched_getaffinity(0)
+    rival = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+    try:
+        os.sched_setaffinity(rival.pid, {min(cores)})
+        os.sched_setaffinity(0, {min(cores)})
+        before, end = queueing_ns(), time.process_time() + 0.2
+        while time.process_time() < end:
+            pass
+        assert queueing_ns() - before > 50_000_000  # half of the time would be 200 ms
+    finally:
+        os.sched_setaffinity(0, cores)
+        rival.kill()
+        rival.wait()
 
 
 def test_they_are_told_of_this_machine():

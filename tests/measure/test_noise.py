@@ -41,6 +41,13 @@ def test_only_spins_beside_the_measurement_count():
     assert (spin.noisy(quiet), spin.noisy(loud)) == (False, True)
 
 
+@pytest.mark.parametrize(("queueing", "noisy"), [(None, False), (0.0, False), (0.01, False), (0.03, True)])
+def test_time_in_the_queue_for_a_core_is_a_disturbance(queueing, noisy):
+    machine = Machine()
+    spin = Spin(machine.clock, machine.work)
+    assert spin.noisy([spin(), spin()], queueing) is noisy
+
+
 def test_a_spin_takes_some_two_milliseconds():
     spin = Spin()
     for _ in range(5):

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper, numpy_helper, save
 
-from harness.compare.latency import MARGIN, SideBySide
+from harness.compare.latency import BUDGET_S, MARGIN, SESSIONS, SideBySide
 from harness.host import Host
 from harness.plan import make_plan
 from harness.reading import read_suite
@@ -44,12 +44,14 @@ labels = ["a", "b"]
 """
 HOG = """
 import random, time
-random.seed({seed})
+random.seed(1)  # the same in all of them: they start and stop together
+end = time.time()
 while True:
-    end = time.perf_counter() + random.expovariate(1 / 0.4)
-    while time.perf_counter() < end:
+    end += random.expovariate(1 / 2)
+    while time.time() < end:
         pass
-    time.sleep(random.expovariate(1 / 0.4))
+    end += random.expovariate(1 / 2)
+    time.sleep(max(0, end - time.time()))
 """
 
 
@@ -89,18 +91,24 @@ def twins(tmp_path_factory):
 
 @contextmanager
 def hog(active):
-    """A process that loads a core at random times."""
-    process = subprocess.Popen([sys.executable, "-c", HOG.format(seed=1)]) if active else None
+    """A job with two processes for each core that comes and goes at random, for two seconds on average.
+
+    A single busy process would find the core that a measurement at one thread leaves free.
+    """
+    count = 2 * (os.cpu_count() or 1) if active else 0
+    processes = [subprocess.Popen([sys.executable, "-c", HOG]) for _ in range(count)]
     try:
         yield
     finally:
-        if process is not None:
+        for process in processes:
             process.kill()
             process.wait()
 
 
 def interleaved(cells):
-    return SideBySide(*measure_cells(cells, lambda key, done, total: None, seconds=6.0)).shift("p50_ms")
+    """As `harness compare --rerun` does it."""
+    pair = measure_cells(cells, lambda key, done, total: None, isolated=True, seconds=BUDGET_S, sessions=SESSIONS)
+    return SideBySide(*pair).shift("p50_ms")
 
 
 def sequential(cells):

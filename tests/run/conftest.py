@@ -50,6 +50,13 @@ metrics = ["top"]
 backends = ["logged"]
 """
 
+OTHER = f"""
+[models.other]
+use = "onnx"
+path = "mean.onnx"
+{CARD}
+"""
+
 
 def classifier(path: Path, *, bias: float = 0.0, batch: int | str = "batch", output: str = "logits") -> Path:
     """image (N,3,8,8) -> logits (N,3): the mean of each channel, plus a bias on the first class."""
@@ -99,6 +106,7 @@ class Lab:
 
     suite = SUITE
     bench = BENCH
+    other = OTHER
 
     def __init__(self, folder: Path, environment: dict[str, str]) -> None:
         self.folder = folder

@@ -6,12 +6,6 @@ import numpy as np
 import pytest
 
 LATENCY = """
-[models.other]
-use = "onnx"
-path = "mean.onnx"
-task = "classification"
-input = { size = [8, 8], range = [0.0, 1.0] }
-labels = ["red", "green", "blue"]
 [[bench]]
 models = ["mean", "other"]
 latency = [{ batch = [1, 4], min_queries = 70, min_duration_s = 0.0, max_warmup_s = 0.1 }]
@@ -83,7 +77,7 @@ def test_a_missing_baseline_is_found_before_anything_is_measured(lab):
 
 def test_latencies_are_relative_to_the_reference(lab):
     text = lab.suite.replace('name = "lab"', 'name = "lab"\nreference = "latency/other/fp32/onnxruntime-cpu/'
-                             'single-stream-b1-t1"') + lab.bench + LATENCY
+                             'single-stream-b1-t1"') + lab.bench + lab.other + LATENCY
     outcome = lab.run(text)
     found = {cell.key: cell.latency for cell in outcome.results.cells if cell.latency}
     assert len(found) == 4
@@ -102,7 +96,7 @@ def test_latencies_are_relative_to_the_reference(lab):
 
 def test_with_wildcards_each_model_is_relative_to_its_own_reference(lab):
     text = lab.suite.replace('name = "lab"', 'name = "lab"\nreference = "latency/*/single-stream-b1-t1"')
-    outcome = lab.run(text + lab.bench + LATENCY)
+    outcome = lab.run(text + lab.bench + lab.other + LATENCY)
     found = {(cell.model, cell.latency.batch): cell.latency for cell in outcome.results.cells if cell.latency}
     models = {model for model, _ in found}
     assert len(models) == 2
@@ -190,5 +184,5 @@ def test_two_tables_that_ask_for_one_cell_share_it(lab):
 
 
 def test_only_some_cells(lab):
-    outcome = lab.run(lab.suite + lab.bench + LATENCY, only=["accuracy/*"])
+    outcome = lab.run(lab.suite + lab.bench + lab.other + LATENCY, only=["accuracy/*"])
     assert [cell.key for cell in outcome.results.cells] == [KEY]

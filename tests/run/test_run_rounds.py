@@ -1,9 +1,16 @@
 """Latency cells take turns: each backend in a process of its own, and what happens to one harms no other."""
 
 import os
+import time
 
 import psutil
 import pytest
+
+from harness.host import Host
+from harness.opened import open_model
+from harness.plan import make_plan
+from harness.reading import read_suite
+from harness.timing import measure_cells, rounds, station
 
 BACKENDS = """
 [backends.dying]
@@ -133,14 +140,45 @@ def test_what_is_not_valid_says_why(lab, options, reason):
     assert reason in cell.latency.why
 
 
+@pytest.fixture
+def openings(monkeypatch):
+    """Models that were opened in this process; openings.fails: which one, counted from 0, can not be opened."""
+    class Openings(list):
+        fails = None
+
+    found = Openings()
+
+    def opened(cell, *arguments):
+        found.append(cell.model.id)
+        if len(found) - 1 == found.fails:
+            raise ArithmeticError("not again")
+        return open_model(cell, *arguments)
+
+    monkeypatch.setattr(station, "open_model", opened)
+    return found
+
+
+@pytest.mark.parametrize(("affordable", "sessions"), [(1e9, 5), (0.0, 1)])
+def test_sessions_are_replaced_as_long_as_that_is_cheap(lab, openings, monkeypatch, affordable, sessions):
+    monkeypatch.setattr(rounds, "REOPENING", affordable)
+    outcome = lab.run(bench(lab, "onnxruntime-cpu", latency=CLOSED + ", rounds = 8, batch = [1, 2]"))
+    assert [cell.latency.sessions for cell in outcome.results.cells] == [sessions] * 2
+    assert len(openings) == sessions  # both batches share one
+    assert [len(cell.latency.rounds) for cell in outcome.results.cells] == [8] * 2
+
+
+def test_a_session_that_can_not_be_replaced_fails_its_cell(lab, openings, monkeypatch):
+    monkeypatch.setattr(rounds, "REOPENING", 1e9)
+    openings.fails = 3
+    text = bench(lab, "onnxruntime-cpu", latency=CLOSED + ", rounds = 8") + lab.other
+    outcome = lab.run(text.replace('models = ["mean"]', 'models = ["mean", "other"]'))
+    cells = {cell.model: cell for cell in outcome.results.cells}
+    assert (cells["mean"].status, cells["other"].status) == ("ok", "failed")
+    assert cells["other"].error.message == "not again"
+    assert cells["mean"].latency.sessions == 5
+
+
 def test_a_time_limit_ends_it_after_a_whole_round(lab):
-    import time
-
-    from harness.host import Host
-    from harness.plan import make_plan
-    from harness.reading import read_suite
-    from harness.timing import measure_cells
-
     text = bench(lab, "onnxruntime-cpu", latency=TURNS + ", rounds = 100000")
     cells = make_plan(read_suite(lab.write(text), Host.discover())).cells
     started = time.perf_counter()
