@@ -232,6 +232,9 @@ class Timing:
     where something else than the harness judged it; joules: used by the machine's processors meanwhile, warm-up
     included, where it can be read; queueing: nanoseconds that threads of the process waited for a core per nanosecond of
     the turn, warm-up included, where it can be read.
+
+    served: queries that were answered, by default all. Fewer than `nanoseconds` where the last of these were not: then
+    they are how long a query had waited in vain. More where a scenario measures only the whole, not each query.
     """
 
     nanoseconds: NDArray[np.int64]
@@ -243,6 +246,16 @@ class Timing:
     invalid: str | None = None
     joules: float | None = None
     queueing: float | None = None
+    served: int = -1
+
+    def __post_init__(self) -> None:
+        if self.served < 0:
+            object.__setattr__(self, "served", len(self.nanoseconds))
+
+    @property
+    def queries(self) -> int:
+        """All, answered or not."""
+        return max(self.served, len(self.nanoseconds))
 
 
 @dataclass(frozen=True, slots=True)

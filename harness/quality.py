@@ -220,7 +220,7 @@ def _load(cell: Cell, dataset: Dataset, card: ModelCard, prepared: bool) -> Iter
     if cell.dataset is None:
         return
     with blame(cell.dataset.spec):
-        for batch in dataset.batches(cell.batch_size or automatic_batch(card.input, cell.backend.spec.device)):
+        for batch in dataset.batches(cell.batch_size or automatic_batch(card.input, cell.backend.device)):
             inputs, fits = prepare(batch.images, card.input) if prepared and batch.ids else (None, [])
             yield _Loaded(batch, inputs, fits)
 

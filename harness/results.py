@@ -72,9 +72,10 @@ class LatencyResult(Record):
     threads: int
     """Intra-operator threads."""
     n: int
-    """Timed queries."""
+    """Timed queries, those included that were not served."""
     p50_ms: float | None = None
-    """sorted[int(n * p)], like all percentiles here; null with too few queries behind it."""
+    """sorted[int(n * p)], like all percentiles here; null with too few queries behind it, and where the query was not
+    served."""
     p90_ms: float | None = None
     p95_ms: float | None = None
     p99_ms: float | None = None
@@ -84,8 +85,9 @@ class LatencyResult(Record):
     p95_early_stopping_ms: float | None = None
     p99_early_stopping_ms: float | None = None
     mean_ms: float | None = None
+    """Of the queries that were served."""
     cpu_ms: float | None = None
-    """CPU time of the process per query."""
+    """CPU time of the process per query that was served."""
     gflops: float | None = None
     """10^9 operations per second at p50: what is counted on the graph (`cost.gflop`), divided by the time."""
     peak_share: float | None = None
@@ -93,7 +95,7 @@ class LatencyResult(Record):
     energy_mj: float | None = None
     """Millijoules per query of all processor packages (RAPL), whoever used them; null where they are not readable."""
     throughput: float | None = None
-    """Samples per second."""
+    """Samples per second that were served."""
     throughput_ci: tuple[float, float] | None = None
     """95 % interval, bootstrap over rounds."""
     ratio: float | None = None

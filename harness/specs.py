@@ -118,7 +118,8 @@ class MetricSpec(Spec):
 class BackendSpec(Spec):
     """factory(params) -> Backend. precisions: those it can run.
 
-    accepts: what it opens: an ONNX file, or the folder of an export with the network's weights (`checkpoint`).
+    accepts: what it opens: an ONNX file, or the folder of an export with the network's weights (`checkpoint`);
+    device: where it computes, unless its params have a `device`.
     """
 
     role = "backend"

@@ -227,8 +227,18 @@ class Entry(Generic[S]):
     params: Params
 
 
-BackendEntry = Entry[BackendSpec]
 ExecutorEntry = Entry[ExecutorSpec]
+
+
+@dataclass(frozen=True)
+class BackendEntry(Entry[BackendSpec]):
+    """A backend of the suite."""
+
+    @property
+    def device(self) -> str:
+        """Where it computes; the params may know better than the declaration."""
+        device: str = getattr(self.params, "device", self.spec.device)
+        return device
 
 
 @dataclass(frozen=True)

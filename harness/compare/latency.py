@@ -36,8 +36,8 @@ STATISTICS: Mapping[str, Callable[[Timing], float]] = {
     "p95_ms": lambda turn: percentile(turn.nanoseconds, 0.95) * MS,
     "p99_ms": lambda turn: percentile(turn.nanoseconds, 0.99) * MS,
     "mean_ms": lambda turn: float(turn.nanoseconds.mean()) * MS,
-    "cpu_ms": lambda turn: turn.cpu_ns / len(turn.nanoseconds) * MS,
-    "throughput": lambda turn: len(turn.nanoseconds) * SECOND / turn.elapsed_ns,
+    "cpu_ms": lambda turn: turn.cpu_ns / turn.served * MS,
+    "throughput": lambda turn: turn.served * SECOND / turn.elapsed_ns,
 }
 """Of one round, by latency field; `throughput` in queries per second, which cancels in a ratio."""
 MARGIN = 0.01

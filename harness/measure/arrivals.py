@@ -28,7 +28,7 @@ def open_loop(query: Callable[[], None], arrivals: Nanoseconds, *, max_duration_
               clocks: Clocks | None = None) -> Timing:
     """Serve the arrivals in order. max_warmup_s: None settles only.
 
-    What has arrived and is not served at `max_duration_s` counts with the time that it has waited by then.
+    What has arrived and is not served at `max_duration_s` stands behind what was, with the time it has waited by then.
     """
     clocks = clocks or Clocks()
     with collector_off(collect=max_warmup_s is not None):
@@ -43,7 +43,7 @@ def open_loop(query: Callable[[], None], arrivals: Nanoseconds, *, max_duration_
     if len(waiting):
         notes.append(f"{len(waiting)} queries had arrived and were not served within {max_duration_s:g} s")
     return Timing(np.concatenate([samples, elapsed - waiting]), elapsed, cpu, warmup.queries,
-                  note="; ".join(notes) or None)
+                  note="; ".join(notes) or None, served=len(samples))
 
 
 def _serve(query: Callable[[], None], arrivals: Nanoseconds, start: int, latest: int, clocks: Clocks) -> Nanoseconds:

@@ -1,8 +1,9 @@
 """Closed loops: the next query is issued when the last has ended.
 
 * Garbage is collected before warm-up, and the collector is off during queries.
-* Warm-up runs windows of at least 10 queries and 20 ms. It is steady when the median of the last window lies within
-  2 % of the smallest median of the three windows before it. It ends after `max_warmup_s` in any case, and says so.
+* Warm-up runs windows of at least 10 queries and 20 ms, or of 3 queries where these take more than 20 ms each. It is
+  steady when the median of the last window lies within 2 % of the smallest median of the three windows before it. It
+  ends after `max_warmup_s` in any case, and says so.
 * A loop that continues after other work only settles: untimed queries for 2 ms, at least one.
 * A loop ends when both `min_queries` and `min_duration_s` are reached, or at `max_duration_s`.
 """
@@ -79,17 +80,20 @@ def settle(query: Callable[[], None], clock: Callable[[], int] = time.perf_count
 
 
 def warm_up(query: Callable[[], None], max_seconds: float, clock: Callable[[], int] = time.perf_counter_ns, *,
-            window_queries: int = 10, window_ns: int = 20_000_000, tolerance: float = 0.02) -> WarmUp:
+            window_queries: int = 10, slow_queries: int = 3, window_ns: int = 20_000_000,
+            tolerance: float = 0.02) -> WarmUp:
     """Run windows of queries until the last one's median is steady (the rule above) or time is up."""
     earlier: deque[float] = deque(maxlen=3)
     queries, end = 0, clock() + round(max_seconds * SECOND)
     while True:
         window: list[int] = []
-        opened = clock()
-        while len(window) < window_queries or clock() - opened < window_ns:
+        opened, needed = clock(), window_queries
+        while len(window) < needed or clock() - opened < window_ns:
             start = clock()
             query()
             window.append(clock() - start)
+            if len(window) == slow_queries and clock() - opened > slow_queries * window_ns:
+                needed = slow_queries
             if clock() >= end:
                 return WarmUp(queries + len(window), steady=False)
         queries += len(window)

@@ -10,30 +10,30 @@ from harness.contracts import Timing
 from harness.intervals import FEWEST_ROUNDS, median_over_rounds, ratio_of_sums
 from harness.measure.clocks import MS, SECOND, Nanoseconds
 from harness.measure.percentiles import FRACTIONS, MIN_QUERIES, early_stopping_estimate, percentile
+from harness.measure.validity import NEVER, latencies
 from harness.results import LatencyResult
 from harness.stats import Interval, block_bootstrap_median
-
-NO_SAMPLES: Nanoseconds = np.empty(0, np.int64)
 
 
 def latency_result(turns: Sequence[Timing], scenario: str, batch: int, threads: int, *, invalid: str | None = None,
                    seed: int = 0) -> LatencyResult:
     """Milliseconds per query, samples per second, and the reason for every percentile that is not given.
 
-    turns: of one cell, a round each; invalid: why the measurement is not valid, None when it is.
+    turns: of one cell, a round each; invalid: why the measurement is not valid, None when it is. Throughput, CPU time,
+    energy and mean are those of the queries that were served; percentiles are those of all.
     """
-    samples = np.concatenate([turn.nanoseconds for turn in turns]) if turns else NO_SAMPLES
-    n, elapsed = len(samples), sum(turn.elapsed_ns for turn in turns)
+    samples, served = latencies(turns), sum(turn.served for turn in turns)
+    times, elapsed = samples[samples < NEVER], sum(turn.elapsed_ns for turn in turns)
     notes = dict.fromkeys(turn.note for turn in turns if turn.note)
     return LatencyResult(
-        scenario=scenario, batch=batch, threads=threads, n=n, **_percentiles(samples),
-        mean_ms=float(samples.mean()) * MS if n else None,
-        cpu_ms=sum(turn.cpu_ns for turn in turns) / n * MS if n else None,
-        queueing=_queueing(turns), energy_mj=_energy(turns), throughput=n * batch * SECOND / elapsed if elapsed else None,
+        scenario=scenario, batch=batch, threads=threads, n=sum(turn.queries for turn in turns), **_percentiles(samples),
+        mean_ms=float(times.mean()) * MS if len(times) else None,
+        cpu_ms=sum(turn.cpu_ns for turn in turns) / served * MS if served else None,
+        queueing=_queueing(turns), energy_mj=_energy(turns),
+        throughput=served * batch * SECOND / elapsed if elapsed else None,
         throughput_ci=_throughput_interval(turns, batch, seed),
-        ci=_median_interval(turns, samples, seed),
-        rounds=[float(np.median(turn.nanoseconds)) * MS for turn in turns if len(turn.nanoseconds)],
-        parts=_parts(turns), valid=invalid is None, why="; ".join(filter(None, [invalid, *notes, _too_few(n)])) or None,
+        ci=_median_interval(turns, samples, seed), rounds=_medians(turns), parts=_parts(turns), valid=invalid is None,
+        why="; ".join(filter(None, [invalid, *notes, _unknown(samples, served)])) or None,
     )
 
 
@@ -41,26 +41,37 @@ def _percentiles(samples: Nanoseconds) -> dict[str, float | None]:
     found: dict[str, float | None] = {}
     for name, fraction in FRACTIONS.items():
         enough = len(samples) >= MIN_QUERIES[name]
-        estimate = early_stopping_estimate(samples, fraction)
-        found[f"{name}_ms"] = percentile(samples, fraction) * MS if enough else None
-        found[f"{name}_early_stopping_ms"] = None if estimate is None else estimate * MS
+        found[f"{name}_ms"] = _milliseconds(percentile(samples, fraction) if enough else None)
+        found[f"{name}_early_stopping_ms"] = _milliseconds(early_stopping_estimate(samples, fraction))
     return found
+
+
+def _milliseconds(time: int | None) -> float | None:
+    """None for that of a query that was not served, too: nobody knows how long it would have taken."""
+    return None if time is None or time == NEVER else time * MS
+
+
+def _medians(turns: Sequence[Timing]) -> list[float]:
+    """Of each turn in milliseconds; none where one of them is not known, so that they stay pairs of another cell's."""
+    medians = [float(np.median(times)) for turn in turns if len(times := latencies([turn]))]
+    return [median * MS for median in medians] if max(medians, default=0) < NEVER / 2 else []
 
 
 def _median_interval(turns: Sequence[Timing], samples: Nanoseconds, seed: int) -> Interval | None:
     if len(samples) < MIN_QUERIES["p50"]:
         return None
     if len(turns) >= FEWEST_ROUNDS:
-        interval: Interval | None = median_over_rounds([turn.nanoseconds for turn in turns], seed=seed)
+        interval: Interval | None = median_over_rounds([latencies([turn]) for turn in turns], seed=seed)
     else:
         interval = block_bootstrap_median(samples, seed=seed)
-    return None if interval is None else (interval[0] * MS, interval[1] * MS)
+    longest = samples[samples < NEVER].max(initial=0)
+    return None if interval is None or interval[1] > longest else (interval[0] * MS, interval[1] * MS)
 
 
 def _throughput_interval(turns: Sequence[Timing], batch: int, seed: int) -> Interval | None:
     if len(turns) < FEWEST_ROUNDS or not all(turn.elapsed_ns for turn in turns):
         return None
-    done = np.array([len(turn.nanoseconds) * batch * SECOND for turn in turns], np.float64)
+    done = np.array([turn.served * batch * SECOND for turn in turns], np.float64)
     return ratio_of_sums(done, np.array([turn.elapsed_ns for turn in turns], np.float64), seed=seed)
 
 
@@ -71,7 +82,7 @@ def _queueing(turns: Sequence[Timing]) -> float | None:
 
 def _energy(turns: Sequence[Timing]) -> float | None:
     """Millijoules per query, those that only settled included; the first turn has its long warm-up and is left out."""
-    later = [(turn.joules, len(turn.nanoseconds) + turn.warmup_queries) for turn in turns[1:]
+    later = [(turn.joules, turn.served + turn.warmup_queries) for turn in turns[1:]
              if turn.joules is not None]
     queries = sum(count for _, count in later)
     return 1e3 * sum(joules for joules, _ in later) / queries if queries else None
@@ -83,6 +94,13 @@ def _parts(turns: Sequence[Timing]) -> dict[str, float]:
             for name in names}
 
 
-def _too_few(n: int) -> str | None:
+def _unknown(samples: Nanoseconds, served: int) -> str | None:
+    """Why percentiles are null; a scenario that measures only the whole says so itself."""
+    n = len(samples)
+    if served > n:
+        return None
     missing = [f"{name} needs {least}" for name, least in MIN_QUERIES.items() if n < least]
-    return f"{n} queries: " + ", ".join(missing) if missing else None
+    lost = [name for name, least in MIN_QUERIES.items() if n >= least and percentile(samples, FRACTIONS[name]) == NEVER]
+    reasons = [f"{n} queries: " + ", ".join(missing) if missing else None,
+               f"{', '.join(lost)}: of a query that was not served" if lost else None]
+    return "; ".join(filter(None, reasons)) or None

@@ -7,8 +7,20 @@ from collections.abc import Sequence
 import numpy as np
 
 from harness.contracts import Timing
-from harness.measure.clocks import MS, SECOND
+from harness.measure.clocks import MS, SECOND, Nanoseconds
 from harness.measure.percentiles import early_stopping_queries, percentile
+
+NEVER = np.iinfo(np.int64).max
+"""The latency of a query that was not served: above any bound."""
+
+
+def latencies(turns: Sequence[Timing]) -> Nanoseconds:
+    """Of all queries of all turns, NEVER of those that were not served; how long they had waited says nothing of it."""
+    parts = [np.empty(0, np.int64)]
+    for turn in turns:
+        served = turn.nanoseconds[: turn.served]
+        parts += [served, np.full(len(turn.nanoseconds) - len(served), NEVER, np.int64)]
+    return np.concatenate(parts)
 
 
 def invalidity(parts: Sequence[Timing], *, min_queries: int, min_duration_s: float, target: float,
@@ -19,7 +31,7 @@ def invalidity(parts: Sequence[Timing], *, min_queries: int, min_duration_s: flo
     exceed. With a bound, early stopping counts the queries above it; without one, it wants the least number of
     queries that has an early-stopping estimate.
     """
-    samples = np.concatenate([part.nanoseconds for part in parts]) if parts else np.empty(0, np.int64)
+    samples = latencies(parts)
     n, seconds = len(samples), sum(part.elapsed_ns for part in parts) / SECOND
     name = f"p{100 * target:g}"
     reasons = []
@@ -32,6 +44,7 @@ def invalidity(parts: Sequence[Timing], *, min_queries: int, min_duration_s: flo
     if n < needed:
         above = "" if bound_ms is None else f" with {over} above {bound_ms:g} ms"
         reasons.append(f"{name} needs {needed} queries{above} by early stopping, there are {n}")
-    if bound_ms is not None and n and percentile(samples, target) * MS > bound_ms:
-        reasons.append(f"{name} is {percentile(samples, target) * MS:.4g} ms, the bound is {bound_ms:g} ms")
+    if bound_ms is not None and n and (reached := percentile(samples, target)) * MS > bound_ms:
+        found = "of a query that was not served" if reached == NEVER else f"{reached * MS:.4g} ms"
+        reasons.append(f"{name} is {found}, the bound is {bound_ms:g} ms")
     return "; ".join(reasons) or None

@@ -41,9 +41,9 @@ class LoadGen:
             cpu, start = time.process_time_ns(), time.perf_counter_ns()
             log = self.run(subject.query, subject.batch, fastest)
             elapsed, cpu = time.perf_counter_ns() - start, time.process_time_ns() - cpu
-        if isinstance(self._params, OfflineParams):
-            return _offline(log, subject.batch, cpu, warmup.queries)
         note = None if warmup.steady else f"not steady after {self._params.max_warmup_s:g} s of warm-up"
+        if isinstance(self._params, OfflineParams):
+            return _offline(log, subject.batch, cpu, warmup.queries, note)
         return Timing(log.latencies, min(elapsed, log.issued_ns + int(log.latencies[-1])), cpu, warmup.queries, note,
                       invalid=log.reason)
 
@@ -53,7 +53,8 @@ class LoadGen:
     def run(self, query: Callable[[], None], batch: int, expected_ns: float) -> Log:
         """One test. expected_ns: about how long a query takes, for LoadGen to make enough of them beforehand."""
         loadgen = _loadgen()
-        with tempfile.TemporaryDirectory(prefix="loadgen-") as folder, _issuer(self._params, query, batch) as issue:
+        answer = _Answer(query, batch, loadgen, pause_s=self._params.min_duration_s / self._params.min_queries)
+        with tempfile.TemporaryDirectory(prefix="loadgen-") as folder, _issuer(self._params, answer) as issue:
             system = loadgen.ConstructSUT(issue, _nothing)
             library = loadgen.ConstructQSL(_LIBRARY_SAMPLES, _LIBRARY_SAMPLES, _ignore, _ignore)
             try:
@@ -62,6 +63,8 @@ class LoadGen:
             finally:
                 loadgen.DestroyQSL(library)
                 loadgen.DestroySUT(system)
+            if answer.error is not None:
+                raise answer.error
             return read_log(Path(folder))
 
     def _settings(self, loadgen: Any, batch: int, expected_ns: float) -> Any:
@@ -89,27 +92,51 @@ class LoadGen:
         return settings
 
 
-def _offline(log: Log, batch: int, cpu: int, warmup: int) -> Timing:
-    """The one query's time, shared by its batches: LoadGen measures the whole."""
+def _offline(log: Log, batch: int, cpu: int, warmup: int, note: str | None) -> Timing:
+    """LoadGen measures the one query of all samples: its batches have no times of their own."""
     total, samples = int(log.latencies[-1]), round(log.facts["result_samples_per_second"] * log.latencies[-1] / 1e9)
-    batches = max(1, -(-samples // batch))
-    return Timing(np.full(batches, total // batches, np.int64), total, cpu, warmup, invalid=log.reason)
+    notes = [note, "Offline is one query of all samples: a throughput, no latencies of its batches"]
+    return Timing(np.empty(0, np.int64), total, cpu, warmup, "; ".join(filter(None, notes)), invalid=log.reason,
+                  served=max(1, -(-samples // batch)))
+
+
+class _Answer:
+    """What LoadGen calls for samples; `error`: the first exception of a query, after which nothing is run any more.
+
+    LoadGen ends when all that it has issued is completed, and an exception may not pass through its code. So the test
+    goes on without the session: pause_s keeps it from filling its log with answers that took no time.
+    """
+
+    def __init__(self, query: Callable[[], None], batch: int, loadgen: Any, pause_s: float) -> None:
+        self._query, self._batch, self._loadgen, self._pause_s = query, batch, loadgen, pause_s
+        self.error: Exception | None = None
+
+    def __call__(self, samples: Sequence[Any]) -> None:
+        """Single stream sends one sample at a time: its query is a batch nevertheless."""
+        for start in range(0, len(samples), self._batch):
+            if self.error is None:
+                self._run()
+            self._loadgen.QuerySamplesComplete([self._loadgen.QuerySampleResponse(sample.id, 0, 0)
+                                                for sample in samples[start : start + self._batch]])
+
+    def one_by_one(self, samples: Sequence[Any]) -> None:
+        """Where the next samples come when these are completed."""
+        if self.error is not None:
+            time.sleep(self._pause_s)
+        self(samples)
+
+    def _run(self) -> None:
+        try:
+            self._query()
+        except Exception as error:  # noqa: BLE001  raised again when the test has ended
+            self.error = error
 
 
 @contextmanager
-def _issuer(params: LoadGenParams, query: Callable[[], None], batch: int) -> Iterator[Issue]:
+def _issuer(params: LoadGenParams, answer: _Answer) -> Iterator[Issue]:
     """How LoadGen hands over samples: in its own thread, but for arrivals, which must not wait for the last answer."""
-    loadgen = _loadgen()
-
-    def answer(samples: Sequence[Any]) -> None:
-        for start in range(0, len(samples), batch):
-            query()
-            loadgen.QuerySamplesComplete([loadgen.QuerySampleResponse(sample.id, 0, 0)
-                                          for sample in samples[start : start + batch]])
-
     if not isinstance(params, ServerParams):
-        # Single stream sends one sample at a time: its query is a batch nevertheless.
-        yield answer
+        yield answer.one_by_one
         return
     waiting: queue.SimpleQueue[Sequence[Any] | None] = queue.SimpleQueue()
     thread = threading.Thread(target=_serve, args=(waiting, answer), name="loadgen-server", daemon=True)

@@ -97,8 +97,8 @@ class OpenVinoSession:
         import openvino
 
         fitted = checked_feeds(self.path, self.inputs, self.outputs, feeds)
-        request = self._bound_model(fitted).create_infer_request()
         try:
+            request = self._bound_model(fitted).create_infer_request()
             for name, array in fitted.items():
                 request.set_tensor(name, openvino.Tensor(array))
             request.infer()

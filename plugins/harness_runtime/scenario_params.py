@@ -70,7 +70,7 @@ class ServerParams(Params):
     min_duration_s: float = Field(1.0, ge=0)
     """And as many as arrive in this time on average."""
     max_duration_s: float = Field(120.0, gt=0)
-    """Stop then in any case; what has arrived and is not served counts with its waiting time."""
+    """Stop then in any case; what has arrived and is not served counts as later than any bound."""
     max_warmup_s: float = Field(5.0, gt=0)
     """Warm-up ends when latencies are steady, or then."""
     rounds: int = Field(5, gt=0)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 Array = NDArray[Any]
 Call = Callable[["Tensor"], Sequence["Tensor"]]
+_MANY = 1 << 20
+"""Compilations of one function after which torch would go on without compiling, and not say so; 8 by default."""
 
 
 class EagerBackend:
@@ -54,10 +57,10 @@ class EagerBackend:
 
         reloaded = reload(path)
         network = Network.of(reloaded.model, reloaded.module, self._params)
-        return TorchSession(path, network, reloaded.input_name, self._call(network.predictor), self._params, threads)
+        return TorchSession(path, network, reloaded.input_name, self._engine(network.predictor), self._params, threads)
 
-    def _call(self, predictor: nn.Module) -> Call:
-        return predictor
+    def _engine(self, predictor: nn.Module) -> Engine:
+        return Engine(predictor, nullcontext)
 
 
 class CompileBackend(EagerBackend):
@@ -65,12 +68,19 @@ class CompileBackend(EagerBackend):
 
     _params: CompileParams
 
-    def _call(self, predictor: nn.Module) -> Call:
+    def _engine(self, predictor: nn.Module) -> Engine:
         import torch
 
-        torch._dynamo.reset()
-        compiled: Call = torch.compile(predictor, mode=self._params.mode, dynamic=False)
-        return compiled
+        # Isolated: sessions that are open at the same time keep their code, of the same network too.
+        compiled: Call = torch.compile(predictor, mode=self._params.mode, dynamic=False, isolate_recompiles=True)
+        return Engine(compiled, partial(_compiling, self._params.freezing))
+
+
+class Engine(NamedTuple):
+    """call: a network; compiling: what its first call of an input shape runs in, and no other call needs."""
+
+    call: Call
+    compiling: Callable[[], AbstractContextManager[Any]]
 
 
 class Network(NamedTuple):
@@ -111,15 +121,15 @@ class Network(NamedTuple):
 
 
 class TorchSession:
-    """A contracts.InferenceSession over one network; it sets torch's number of threads until it is closed."""
+    """A contracts.InferenceSession over one network; torch has its number of threads whenever it runs."""
 
-    def __init__(self, path: Path, network: Network, input_name: str, call: Call, params: EagerParams,
+    def __init__(self, path: Path, network: Network, input_name: str, engine: Engine, params: EagerParams,
                  threads: int) -> None:
         import torch
 
-        self.path, self._network, self._params, self._call = path, network, params, call
-        self._stack = ExitStack()
-        self._stack.enter_context(_settings(threads, params))
+        self.path, self._network, self._params, self._engine = path, network, params, engine
+        self._settings = _Settings(threads, params)
+        self._settings.hold()
         self.inputs: Sequence[TensorInfo] = [TensorInfo(input_name, "float32", network.inputs)]
         self.outputs: Sequence[TensorInfo] = [TensorInfo(name, "float32", ()) for name in network.model.output_names]
         self.runs_on = params.device if params.device == "cpu" else f"cuda ({torch.cuda.get_device_name()})"
@@ -132,10 +142,11 @@ class TorchSession:
         """A call of the network on a tensor that lies on the device; what suppresses after it is left out."""
         import torch
 
-        tensor, call, inference = self._input(feeds), self._call, self._inference()
+        tensor, call, inference, hold = self._input(feeds), self._engine.call, self._inference(), self._settings.hold
         self._first(tensor)
 
         def query() -> None:
+            hold()
             with inference():
                 call(tensor)
 
@@ -147,11 +158,16 @@ class TorchSession:
 
     def executed(self) -> Mapping[str, int]:
         """Layers with weights by type."""
-        return {"bfloat16" if self._params.bf16 else "float32": self._network.layers()}
+        return {self._autocast or "float32": self._network.layers()}
 
     def close(self) -> None:
-        """Give torch its threads back."""
-        self._stack.close()
+        """Give torch the settings back that it had before."""
+        self._settings.give_back()
+
+    @property
+    def _autocast(self) -> str | None:
+        """The type that products are computed in instead of float32."""
+        return "bfloat16" if self._params.bf16 else "float16" if self._params.fp16 else None
 
     def _input(self, feeds: Mapping[str, Array]) -> Tensor:
         import torch
@@ -164,11 +180,10 @@ class TorchSession:
 
     def _first(self, tensor: Tensor) -> Sequence[Tensor]:
         """A call in which a compiler may work, and fail. Raises CellError."""
-        from torch._inductor import config
-
+        self._settings.hold()
         try:
-            with config.patch(freezing=getattr(self._params, "freezing", False)), self._inference()():
-                return self._call(tensor)
+            with self._engine.compiling(), self._inference()():
+                return self._engine.call(tensor)
         except Exception as error:  # torch and its compiler raise whatever their parts raise
             lines = str(error).strip().splitlines() or [""]
             raise CellError(f"{self.path}: torch failed while running it: {type(error).__name__}: {lines[0][:300]}"
@@ -178,28 +193,59 @@ class TorchSession:
         """What a call runs in; as little as possible, because it is timed."""
         import torch
 
-        if not self._params.bf16:  # freezing is not made for inference mode
+        if self._autocast is None:  # freezing is not made for inference mode
             return torch.no_grad if isinstance(self._params, CompileParams) else torch.inference_mode
+        kind: torch.dtype = getattr(torch, self._autocast)
 
         def mixed() -> AbstractContextManager[Any]:
             stack = ExitStack()
             stack.enter_context(torch.no_grad())
-            stack.enter_context(torch.autocast(self._params.device, torch.bfloat16))
+            stack.enter_context(torch.autocast(self._params.device, kind))
             return stack
 
         return mixed
 
 
-@contextmanager
-def _settings(threads: int, params: EagerParams) -> Iterator[None]:
-    """torch's own settings hold for the whole process."""
+class _Settings:
+    """torch's own settings, which hold for the whole process: one session's wishes, and what was there before it.
+
+    Sessions that are open at the same time may want different ones. Compiled code holds for those it was compiled
+    under: with others torch would compile it again, in the midst of a measurement.
+    """
+
+    def __init__(self, threads: int, params: EagerParams) -> None:
+        self._own = (threads, params.tf32, params.tf32)
+        self._before = _current()
+
+    def hold(self) -> None:
+        """Set them again where somebody has changed them; some 0.5 us where nobody has."""
+        if _current() != self._own:
+            _set(*self._own)
+
+    def give_back(self) -> None:
+        _set(*self._before)
+
+
+def _current() -> tuple[int, bool, bool]:
+    """Threads; TF32 in matrix products, in convolutions."""
     import torch
 
-    before = torch.get_num_threads(), torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+    return torch.get_num_threads(), torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+
+
+def _set(threads: int, products: bool, convolutions: bool) -> None:
+    import torch
+
     torch.set_num_threads(threads)
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = params.tf32
-    try:
+    torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = products, convolutions
+
+
+@contextmanager
+def _compiling(freezing: bool) -> Iterator[None]:
+    """Where torch's compiler may work: everything that it makes is made under the same settings."""
+    from torch._dynamo import config as tracing
+    from torch._inductor import config as lowering
+
+    limits = {"recompile_limit": _MANY, "accumulated_recompile_limit": _MANY}
+    with lowering.patch(freezing=freezing), tracing.patch(**limits):
         yield
-    finally:
-        torch.set_num_threads(before[0])
-        torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before[1:]

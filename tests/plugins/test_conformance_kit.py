@@ -258,7 +258,7 @@ class ForgetsQueries:
 
 def test_a_scenario_that_forgets_queries_is_refused():
     spec = ScenarioSpec(name="s", summary="S.", factory=f"{__name__}:none")
-    with pytest.raises(ConformanceError, match="2 queries, 1 reported"):
+    with pytest.raises(ConformanceError, match="2 queries, 1 served"):
         check_scenario(spec, ForgetsQueries())
 
 

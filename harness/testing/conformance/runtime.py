@@ -62,9 +62,10 @@ def check_scenario(spec: ScenarioSpec, scenario: Scenario) -> None:
         timing = scenario.measure(Subject(query, opened), turn)
         passed = time.perf_counter_ns() - started
         times = timing.nanoseconds
-        expect(times.ndim == 1 and times.dtype == np.int64 and len(times), f"{spec.name}: {times.dtype} {times.shape}")
-        expect(len(times) + timing.warmup_queries == issued - before,
-               f"{spec.name}: {issued - before} queries, {len(times)} reported and {timing.warmup_queries} for warm-up")
+        expect(times.ndim == 1 and times.dtype == np.int64 and timing.served > 0,
+               f"{spec.name}: {timing.served} served, {times.dtype} {times.shape}")
+        expect(timing.served + timing.warmup_queries == issued - before,
+               f"{spec.name}: {issued - before} queries, {timing.served} served and {timing.warmup_queries} for warm-up")
         expect((times >= 0).all() and 0 < timing.elapsed_ns <= passed, f"{spec.name}: times that can not be")
         turns.append(timing)
     reason = scenario.invalidity(turns)
