@@ -19,11 +19,11 @@ from harness.host import Host
 from harness.params import Params
 from harness.plan import Cell, LatencySetting
 from harness.ratios import with_ratio
-from harness.results import CellResult, Cost, Results
+from harness.results import CellResult, Results
 from harness.specs import ModelSpec, Provider, ScenarioSpec
 from harness.suite import BackendEntry, ModelEntry
-from harness.timing import Outcome, measure_cells
-from harness.worker import base_result, model_fields
+from harness.timing import measure_cells
+from harness.worker import latency_cell
 
 
 class FileParams(Params):
@@ -66,9 +66,8 @@ def bench(host: Host, request: BenchRequest, progress: Progress) -> Measured:
         cells = [cell for entry in entries for cell in _cells(entry, request, notes)]
         if not cells:
             raise UsageError(f"nothing to measure: {'; '.join(notes)}")
-        outcomes = measure_cells(cells, progress)
-        results = [_result(outcome) for outcome in outcomes]
-    found = Results(suite={"suite": {"name": "bench"}}, environment=environment.describe(), plugins=[],
+        results = [latency_cell(outcome, "") for outcome in measure_cells(cells, progress)]
+    found = Results(suite=_described(request, cells, notes), environment=environment.describe(), plugins=[],
                     cells=_compared(cells, results))
     return Measured(found, notes)
 
@@ -91,21 +90,26 @@ def resolve(path: Path) -> Path:
 def _entries(host: Host, request: BenchRequest, notes: list[str]) -> Iterator[list[ModelEntry]]:
     from harness.benchfiles import own_precision, variant
 
-    names: dict[str, int] = {}
     with tempfile.TemporaryDirectory(prefix="harness-bench-") as folder:
         entries = []
-        for index, path in enumerate(map(resolve, request.files)):
+        for index, (id_, path) in enumerate(_named(request.files)):
             own = own_precision(path)
             files = {}
             for precision in request.precisions or (own,):
                 target = Path(folder) / f"{index}" / f"model.{precision}.onnx"
                 files[precision] = path if precision == own else variant(
                     host, path, own, precision, request.shapes, target, notes)
-            id_ = _name(path)
-            names[id_] = names.get(id_, 0) + 1
-            unique = id_ if names[id_] == 1 else f"{id_}-{names[id_]}"
-            entries.append(ModelEntry(unique, _SPEC, FileParams(files=files)))
+            entries.append(ModelEntry(id_, _SPEC, FileParams(files=files)))
         yield entries
+
+
+def _named(files: Sequence[Path]) -> Iterator[tuple[str, Path]]:
+    """Every file with a name of its own. Raises UsageError as `resolve` does."""
+    names: dict[str, int] = {}
+    for path in map(resolve, files):
+        id_ = _name(path)
+        names[id_] = names.get(id_, 0) + 1
+        yield id_ if names[id_] == 1 else f"{id_}-{names[id_]}", path
 
 
 _SPEC = ModelSpec(name="file", summary="ONNX files of the command line.", params=FileParams,
@@ -132,17 +136,27 @@ def _cells(entry: ModelEntry, request: BenchRequest, notes: list[str]) -> Iterat
                        latency=setting)
 
 
-def _result(outcome: Outcome) -> CellResult:
-    cell, failure, opening = outcome.cell, outcome.failure, outcome.opening
-    if failure is not None or opening is None:
-        error = failure.error if failure else None
-        return base_result(cell, "", status="failed" if error else "skipped", error=error,
-                           reason=failure.reason if failure else None)
-    megabytes = round(Path(opening.file.path).stat().st_size / 1e6, 3)
-    return base_result(cell, "", status="ok", latency=outcome.latency, runs_on=opening.runs_on,
-                       executed=dict(opening.executed), settings=dict(opening.settings), **model_fields(opening.file),
-                       cost=Cost(seconds=round(outcome.seconds, 3), peak_rss_mb=outcome.peak_rss_mb,
-                                 model_mb=megabytes))
+def _described(request: BenchRequest, cells: Sequence[Cell], notes: Sequence[str]) -> dict[str, Any]:
+    """What was measured, in the words of a suite: defaults written out. inputs: by model and batch, as they were fed."""
+    inputs: dict[str, dict[str, Any]] = {}
+    for cell in cells:
+        if cell.latency is not None:
+            fed = {spec.name: {"dtype": spec.dtype, "shape": list(spec.shape), "file": spec.file and str(spec.file)}
+                   for spec in cell.latency.feeds or ()}
+            inputs.setdefault(cell.model.id, {})[str(cell.latency.batch)] = fed
+    batches = list(dict.fromkeys(cell.latency.batch for cell in cells if cell.latency is not None))
+    scenario = {"scenario": request.scenario.name, **_values(request.scenario_params), "batch": batches,
+                "threads": list(request.threads)}
+    return {
+        "suite": {"name": "bench", "seed": request.seed},
+        "models": {id_: {"path": str(path.resolve())} for id_, path in _named(request.files)},
+        "backends": {entry.id: {"use": entry.spec.name, **_values(entry.params)} for entry in request.backends},
+        "bench": [{"precisions": list(dict.fromkeys(cell.precision for cell in cells)), "latency": [scenario],
+                   "inputs": inputs, "notes": list(dict.fromkeys(notes))}]}
+
+
+def _values(params: Params) -> dict[str, Any]:
+    return params.model_dump(mode="json")
 
 
 def _compared(cells: Sequence[Cell], results: Sequence[CellResult]) -> list[CellResult]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -88,23 +88,14 @@ class CellGroup:
                          "map_passes": measured.map_passes}}
 
     def _latency(self, outcome: Outcome, id_: str) -> CellResult:
-        cell, opening = outcome.cell, outcome.opening
         if outcome.failure is not None:
-            failure = outcome.failure
-            return base_result(cell, id_, status="skipped" if failure.error is None else "failed",
-                               reason=failure.reason, error=failure.error)
-        if opening is None:
-            raise ValueError(f"{cell.key} was neither opened nor refused")
-        name = f"samples/{slug(cell.key)}.npz"
-        turns = outcome.turns
+            return latency_cell(outcome, id_)
+        name, turns = f"samples/{slug(outcome.cell.key)}.npz", outcome.turns
         Table({"nanoseconds": np.concatenate([turn.nanoseconds for turn in turns]),
-               "round": np.repeat(np.arange(len(turns)), [len(turn.nanoseconds) for turn in turns])}
+               "round": np.repeat(np.arange(len(turns)), [len(turn.nanoseconds) for turn in turns]),
+               "served": np.concatenate([np.arange(len(turn.nanoseconds)) < turn.served for turn in turns])}
               ).save(self.directory / name)
-        cost = Cost(seconds=round(outcome.seconds, 3), peak_rss_mb=outcome.peak_rss_mb,
-                    model_mb=round(Path(opening.file.path).stat().st_size / 1e6, 3), gflop=opening.gflop)
-        return base_result(cell, id_, status="ok", latency=outcome.latency, runs_on=opening.runs_on, cost=cost,
-                           executed=dict(opening.executed), settings=dict(opening.settings),
-                           files={"samples": name}, **model_fields(opening.file))
+        return latency_cell(outcome, id_, {"samples": name})
 
     def _keep_record(self, cell: Cell, model: Path) -> dict[str, str]:
         """Copy what is told of the model's training, where its export has it, so that the folder tells the whole."""
@@ -155,6 +146,21 @@ class CellGroup:
             write_text(self.directory / files["scores"],
                        json.dumps([{"id": str(ids[row]), **scores} for row, scores in showcase.scores.items()]))
         return files
+
+
+def latency_cell(outcome: Outcome, id_: str, files: Mapping[str, str] | None = None) -> CellResult:
+    """The result of a latency cell. files: its raw data, relative to the run's folder."""
+    cell, opening, failure = outcome.cell, outcome.opening, outcome.failure
+    if failure is not None:
+        return base_result(cell, id_, status="skipped" if failure.error is None else "failed",
+                           reason=failure.reason, error=failure.error)
+    if opening is None:
+        raise ValueError(f"{cell.key} was neither opened nor refused")
+    cost = Cost(seconds=round(outcome.seconds, 3), peak_rss_mb=outcome.peak_rss_mb,
+                model_mb=round(Path(opening.file.path).stat().st_size / 1e6, 3), gflop=opening.gflop)
+    return base_result(cell, id_, status="ok", latency=outcome.latency, runs_on=opening.runs_on, cost=cost,
+                       executed=dict(opening.executed), settings=dict(opening.settings), files=dict(files or {}),
+                       **model_fields(opening.file))
 
 
 def base_result(cell: Cell, id_: str, **fields: Any) -> CellResult:

@@ -78,7 +78,8 @@ class SideBySide:
         for its core, medians of short turns say more about the others than about the model.
         """
         statistic = STATISTICS[name]
-        if self.disturbed and name in _TYPICAL:
+        timed = all(len(turn.nanoseconds) for outcome in (self.old, self.new) for turn in outcome.turns)
+        if self.disturbed and timed and name in _TYPICAL:
             def statistic(turn: Timing) -> float:
                 return float(turn.nanoseconds.min()) ** _TYPICAL[name]
         return ratio_shift([statistic(turn) for turn in self.new.turns], [statistic(turn) for turn in self.old.turns],

@@ -25,6 +25,7 @@ from harness.measure.clocks import SECOND, Clocks, Nanoseconds, collector_off
 _CAPACITY = 1 << 20
 """Most queries of one loop; 8 MB, of which only what is used is touched."""
 _SETTLE_NS = 2_000_000
+_WINDOW_QUERIES, _SLOW_QUERIES, _WINDOW_NS = 10, 3, 20_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,20 +81,17 @@ def settle(query: Callable[[], None], clock: Callable[[], int] = time.perf_count
 
 
 def warm_up(query: Callable[[], None], max_seconds: float, clock: Callable[[], int] = time.perf_counter_ns, *,
-            window_queries: int = 10, slow_queries: int = 3, window_ns: int = 20_000_000,
             tolerance: float = 0.02) -> WarmUp:
     """Run windows of queries until the last one's median is steady (the rule above) or time is up."""
     earlier: deque[float] = deque(maxlen=3)
     queries, end = 0, clock() + round(max_seconds * SECOND)
     while True:
         window: list[int] = []
-        opened, needed = clock(), window_queries
-        while len(window) < needed or clock() - opened < window_ns:
+        opened = clock()
+        while not _full(len(window), clock() - opened):
             start = clock()
             query()
             window.append(clock() - start)
-            if len(window) == slow_queries and clock() - opened > slow_queries * window_ns:
-                needed = slow_queries
             if clock() >= end:
                 return WarmUp(queries + len(window), steady=False)
         queries += len(window)
@@ -101,6 +99,13 @@ def warm_up(query: Callable[[], None], max_seconds: float, clock: Callable[[], i
         if len(earlier) == earlier.maxlen and abs(median - min(earlier)) <= tolerance * min(earlier):
             return WarmUp(queries, steady=True)
         earlier.append(median)
+
+
+def _full(queries: int, elapsed: int) -> bool:
+    """Whether a window has what it needs; ten slow queries each would leave no time for four windows."""
+    if queries >= _WINDOW_QUERIES:
+        return elapsed >= _WINDOW_NS
+    return queries >= _SLOW_QUERIES and elapsed > queries * _WINDOW_NS
 
 
 def _timed(query: Callable[[], None], least: int, min_ns: int, max_ns: int, clock: Callable[[], int]) -> Nanoseconds:

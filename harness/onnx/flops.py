@@ -21,22 +21,32 @@ Shapes = Mapping[str, Shape]
 
 def gflop(path: Path, card: ModelCard) -> float | None:
     """Of one sample at the card's input size; None when a shape of a counted node can not be inferred."""
+    size = (card.input.channels, *card.input.size)
+    sample = size if card.input.layout == "NCHW" else (*size[1:], size[0])
+    return _counted(path, lambda value: (1, *sample) if len(value.type.tensor_type.shape.dim) == 4 else None)
+
+
+def gflop_of_feeds(path: Path, feeds: Shapes) -> float | None:
+    """Of one query with inputs of these shapes; None as above."""
+    return _counted(path, lambda value: feeds.get(value.name))
+
+
+def _counted(path: Path, fed: Callable[[onnx.ValueInfoProto], Shape | None]) -> float | None:
+    """fed: the shape of an input; None leaves it as the graph has it."""
     try:
         model = onnx.load(path, load_external_data=False)
-        shapes = _shapes(_at_batch_one(model, card))
+        shapes = _shapes(_at_shapes(model, fed))
         return round(sum(_flop(node, shapes) for node in _nodes(model.graph)) / 1e9, 6)
     except (KeyError, ValueError, OSError, onnx.shape_inference.InferenceError):
         return None
 
 
-def _at_batch_one(model: onnx.ModelProto, card: ModelCard) -> onnx.ModelProto:
-    size = (card.input.channels, *card.input.size)
-    sample = size if card.input.layout == "NCHW" else (*size[1:], size[0])
+def _at_shapes(model: onnx.ModelProto, fed: Callable[[onnx.ValueInfoProto], Shape | None]) -> onnx.ModelProto:
     weights = {tensor.name for tensor in model.graph.initializer}
     for value in model.graph.input:
-        if value.name in weights or len(value.type.tensor_type.shape.dim) != 4:
+        if value.name in weights or (shape := fed(value)) is None:
             continue
-        for dim, length in zip(value.type.tensor_type.shape.dim, (1, *sample), strict=True):
+        for dim, length in zip(value.type.tensor_type.shape.dim, shape, strict=True):
             dim.Clear()
             dim.dim_value = length
     for value in (*model.graph.output, *model.graph.value_info):  # declared for any batch, they would contradict

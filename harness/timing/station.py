@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from harness.host import blame, create
 from harness.machine import EnergyMeter, queueing_ns
 from harness.measure import warm_up
 from harness.onnx.flops import gflop as model_gflop
+from harness.onnx.flops import gflop_of_feeds
 from harness.opened import OpenedModel, chosen, executed, open_model
 from harness.plan import Cell, LatencySetting
 from harness.results import ErrorResult
@@ -126,7 +128,7 @@ class Station:
         query, session = self._query(cell, file, setting)
         subject = Subject(query, partial(_opened, cell), setting.batch, stable_seed(cell.seed, cell.key))
         self._cells[cell.key] = scenario, cell, subject
-        return Opening(session.runs_on, rounds, file, executed(session), chosen(session), self._gflop(cell),
+        return Opening(session.runs_on, rounds, file, executed(session), chosen(session), self._gflop(cell, file),
                        self._peak(cell))
 
     def _query(self, cell: Cell, file: ModelFile,
@@ -141,8 +143,12 @@ class Station:
         runner = self._models[place].runner
         return runner.bind(synthetic_inputs(runner.card.input, setting.batch, cell.seed)), runner.session
 
-    def _gflop(self, cell: Cell) -> float | None:
-        """Of one sample; a graph without a card says too little."""
+    def _gflop(self, cell: Cell, file: ModelFile) -> float | None:
+        """Of one sample."""
+        setting = _setting(cell)
+        if setting.feeds is not None:
+            query = gflop_of_feeds(Path(file.path), {spec.name: spec.shape for spec in setting.feeds})
+            return None if query is None else round(query / setting.batch, 6)
         model = self._models.get((cell.model.id, cell.precision, _setting(cell).threads))
         return None if model is None else model_gflop(model.path, model.card)
 

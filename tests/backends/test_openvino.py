@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
+from onnx import TensorProto, helper, numpy_helper
 
 pytest.importorskip("openvino")
 
-from harness.errors import ModelFileError
+from harness.errors import CellError, ModelFileError
 from harness.onnx.session import open_session
 from harness_openvino.backend import OpenVinoBackend
 from harness_openvino.params import OpenVinoParams
@@ -60,6 +62,21 @@ def test_a_bound_call_gives_what_a_run_gives(static):
     found, expected = (each.run({"image": image})["logits"] for each in (session, opened("cam-cnn")))
     np.testing.assert_allclose(found, expected, rtol=1e-5)
     query()
+    session.close()
+
+
+def test_a_shape_that_can_not_be_compiled(tmp_path):
+    """Nothing is wrong with the free file; of this length its two parts do not fit each other."""
+    constant = numpy_helper.from_array(np.zeros((3, 2), np.float32), "constant")
+    graph = helper.make_graph([helper.make_node("Add", ["x", "constant"], ["out"])], "g",
+                              [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 2])],
+                              [helper.make_tensor_value_info("out", TensorProto.FLOAT, None)], [constant])
+    path = tmp_path / "fixed.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9), str(path))
+    session = OpenVinoBackend(OpenVinoParams()).open(path, threads=1)
+    session.bind({"x": np.zeros((3, 2), np.float32)})()
+    with pytest.raises(CellError, match=r"fixed\.onnx: OpenVINO failed while running it"):
+        session.bind({"x": np.zeros((4, 2), np.float32)})
     session.close()
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import shutil
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 torch = pytest.importorskip("torch")
 
@@ -44,6 +46,52 @@ def test_threads_are_those_asked_for_and_given_back():
     assert torch.get_num_threads() == before
 
 
+def test_sessions_with_other_threads_stay_with_theirs():
+    before = torch.get_num_threads()
+    image = Table.load(EXPORTS / "cam-cnn" / "golden.npz").dense("input.image")[:1]
+    one, two = (EagerBackend(EagerParams()).open(EXPORTS / "cam-cnn", threads=threads) for threads in (1, before + 1))
+    queries = [session.bind({"image": image}) for session in (one, two)]
+    for query, threads in zip(queries * 2, [1, before + 1] * 2, strict=True):
+        query()
+        assert torch.get_num_threads() == threads
+    one.run({"image": image})
+    assert torch.get_num_threads() == 1
+    two.close()
+    one.close()
+    assert torch.get_num_threads() == before
+
+
+@pytest.mark.parametrize(("params", "message"), [
+    ({"fp16": True}, 'fp16 needs device = "cuda"'),
+    ({"tf32": True}, 'tf32 needs device = "cuda"'),
+    ({"fp16": True, "bf16": True, "device": "cuda"}, "a product has one type")])
+def test_types_that_do_not_exist_are_refused(params, message):
+    for kind in (EagerParams, CompileParams):
+        with pytest.raises(ValidationError, match=message):
+            kind(**params)
+
+
+def test_fp16_on_a_gpu():
+    if not torch.cuda.is_available():
+        pytest.skip("needs a GPU")
+    image = Table.load(EXPORTS / "cam-cnn" / "golden.npz").dense("input.image")
+    exact, rounded = (EagerBackend(EagerParams(device="cuda", fp16=fp16)).open(EXPORTS / "cam-cnn", threads=1)
+                      for fp16 in (False, True))
+    assert rounded.executed() == {"float16": exact.executed()["float32"]}
+    gap = np.abs(exact.run({"image": image})["logits"] - rounded.run({"image": image})["logits"]).max()
+    assert 1e-5 < gap < 0.1
+
+
+def test_a_gpu_takes_larger_batches():
+    from harness.host import Host
+    from harness.specs import BackendSpec
+    from harness.suite import BackendEntry
+
+    spec = Host.discover().spec(BackendSpec, "torch-eager")
+    assert [BackendEntry("torch", spec, EagerParams(device=device)).device for device in ("cpu", "cuda")] == [
+        "cpu", "cuda"]
+
+
 def test_bf16_differs_and_says_so():
     image = Table.load(EXPORTS / "cam-cnn" / "golden.npz").dense("input.image")
     exact, rounded = (EagerBackend(EagerParams(bf16=bf16)).open(EXPORTS / "cam-cnn", threads=1)
@@ -67,6 +115,50 @@ def test_cuda_without_a_gpu_is_unavailable():
     if torch.cuda.is_available():
         pytest.skip("this machine has one")
     assert "no CUDA device" in EagerBackend(EagerParams(device="cuda")).unavailable()
+
+
+@pytest.fixture
+def compilations(monkeypatch):
+    """torch.compile with a compiler that only notes what it is asked for: [(freezing, batch)]."""
+    from torch._inductor import config
+
+    made = []
+
+    def compiler(graph, inputs):
+        made.append((config.freezing, next(each.shape[0] for each in inputs if each.ndim == 4 and each.shape[1] == 3)))
+        return graph.forward
+
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend=compiler))
+    yield made
+    torch._dynamo.reset()
+
+
+@pytest.mark.filterwarnings("ignore")  # of torch about itself
+def test_compiled_sessions_stay_compiled_beside_others(compilations):
+    """Of one network, with other batches and threads: each compiles when its inputs are bound, and never again."""
+    image = np.repeat(Table.load(EXPORTS / "cam-cnn" / "golden.npz").dense("input.image")[:1], 2, axis=0)
+    sessions = [CompileBackend(CompileParams()).open(EXPORTS / "cam-cnn", threads=threads) for threads in (1, 1, 2)]
+    queries = [session.bind({"image": image[:batch]}) for batch in (1, 2) for session in sessions]
+    assert compilations == [(True, 1)] * 3 + [(True, 2)] * 3
+    for query in queries * 2:
+        query()
+    expected = EagerBackend(EagerParams()).open(EXPORTS / "cam-cnn", threads=1).run({"image": image})["logits"]
+    for session in sessions:
+        np.testing.assert_allclose(session.run({"image": image})["logits"], expected, atol=1e-4)
+    assert len(compilations) == 6
+    for session in reversed(sessions):
+        session.close()
+
+
+@pytest.mark.filterwarnings("ignore")  # of torch about itself
+def test_more_shapes_than_torch_compiles_by_itself(compilations):
+    """After 8 of them torch would go on in eager mode, and not say so."""
+    image = Table.load(EXPORTS / "cam-cnn" / "golden.npz").dense("input.image")[:1]
+    session = CompileBackend(CompileParams(freezing=False)).open(EXPORTS / "cam-cnn", threads=1)
+    for batch in range(1, 11):
+        session.bind({"image": np.repeat(image, batch, axis=0)})()
+    assert compilations == [(False, batch) for batch in range(1, 11)]
+    session.close()
 
 
 @pytest.mark.slow

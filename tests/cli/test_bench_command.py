@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import shutil
+from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+EXPORTS = Path(__file__).parents[2] / "exports"
 QUICK = ("--set", "min_queries=30", "--set", "min_duration_s=0.0", "--set", "max_warmup_s=0.1", "--set", "rounds=5")
 
 
@@ -29,6 +32,13 @@ def network(tmp_path):
     nodes = [helper.make_node("Conv", ["image", "a"], ["c"]), helper.make_node("Relu", ["c"], ["r"]),
              helper.make_node("Conv", ["r", "b"], ["out"])]
     return graph(tmp_path / "net.onnx", nodes, [("image", TensorProto.FLOAT, ["batch", 8, 16, 16])], weights)
+
+
+@pytest.fixture(scope="module")
+def host():
+    from harness.host import Host
+
+    return Host.discover()
 
 
 @pytest.fixture
@@ -68,14 +78,87 @@ def test_precisions_and_other_files_in_the_same_rounds(cli, network, tmp_path):
     assert "calibrated on noise" in done.err
 
 
-def test_a_file_that_is_int8_already_is_called_so(cli, network, tmp_path):
+def quantized(network, path):
     from harness.onnx.precision.int8 import Quantizer
     from harness.onnx.precision.prepare import prepared
     from harness.onnx.precision.settings import Int8Settings
 
     feeds = [{"image": np.random.default_rng(0).random((1, 8, 16, 16), np.float32)}]
-    path = tmp_path / "quantized.onnx"
     onnx.save(Quantizer(prepared(network), iter(feeds), Int8Settings()).quantized(), str(path))
+    return path
+
+
+def test_a_file_of_the_precision_beside_it_is_taken_and_named(cli, network, tmp_path):
+    exact = tmp_path / "net_fp32.onnx"
+    exact.write_bytes(network.read_bytes())
+    beside = quantized(network, tmp_path / "net_int8.onnx")
+    done = cli("bench", exact, "--precision", "int8", "--format", "json", *QUICK)
+    (cell,) = cells(done)
+    assert cell["model_file"] == str(beside)
+    assert "net_fp32.onnx: net_int8.onnx beside it was taken as its int8 file" in done.err
+
+
+@pytest.mark.parametrize("problem", ["is fp32", "was made from another file"])
+def test_a_file_beside_it_that_is_something_else_is_not_taken(cli, network, tmp_path, problem):
+    exact, beside = tmp_path / "net_fp32.onnx", tmp_path / "net_int8.onnx"
+    exact.write_bytes(network.read_bytes())
+    if problem == "is fp32":
+        beside.write_bytes(network.read_bytes())
+    else:
+        model = onnx.load(str(quantized(network, beside)))
+        model.metadata_props.add(key="harness", value=json.dumps({"precision": {"source_sha256": "0" * 64}}))
+        onnx.save(model, str(beside))
+    done = cli("bench", exact, "--precision", "int8", "--format", "json", *QUICK)
+    (cell,) = cells(done)
+    assert cell["model_file"] != str(beside)
+    assert cell["executed"] == {"int8": 2}
+    assert f"net_int8.onnx beside it {problem}, and was not taken" in done.err
+
+
+def test_an_export_has_its_own_files(host, tmp_path):
+    """What its record says, whatever else lies in the folder."""
+    from harness.benchfiles import variant
+    from harness.exports import FileRecord, load_export
+    from harness.graphinputs import Shapes
+
+    folder = shutil.copytree(EXPORTS / "cam-cnn", tmp_path / "cam-cnn")
+    (folder / "model.half.onnx").write_bytes((folder / "model.fp32.onnx").read_bytes())
+    (folder / "model.int8.onnx").write_text("of somebody else")
+    record = load_export(folder)
+    files = {**record.files, "fp16": FileRecord.of(folder / "model.half.onnx")}
+    (folder / "export.json").write_text(record.model_copy(update={"files": files}).model_dump_json(by_alias=True))
+    notes = []
+    found = variant(host, folder / "model.fp32.onnx", "fp32", "fp16", Shapes(), tmp_path / "new.onnx", notes)
+    assert found == folder / "model.half.onnx"
+    assert notes == []
+
+
+def test_the_results_say_what_was_measured(cli, network):
+    done = cli("bench", network, "--batch", "1,4", "--backend", "onnxruntime-cpu:optimization=basic", "--format", "json",
+               *QUICK)
+    suite = json.loads(done.out)["suite"]
+    assert suite["models"] == {"net": {"path": str(network)}}
+    backend = suite["backends"]["onnxruntime-cpu:optimization=basic"]
+    assert (backend["use"], backend["optimization"], backend["tune"]) == ("onnxruntime-cpu", "basic", False)
+    (table,) = suite["bench"]
+    (latency,) = table["latency"]
+    assert {**latency, "percentile": 0.9} == latency
+    assert (latency["scenario"], latency["min_queries"], latency["batch"], latency["threads"]) == (
+        "single-stream", 30, [1, 4], [1])
+    assert table["precisions"] == ["fp32"]
+    assert table["inputs"]["net"]["4"] == {"image": {"dtype": "float32", "shape": [4, 8, 16, 16], "file": None}}
+
+
+def test_operations_are_those_of_the_inputs(cli, network):
+    one, four = cells(cli("bench", network, "--batch", "1,4", "--format", "json", *QUICK))
+    expected = 2 * 8 * 8 * 9 * (14 * 14 + 12 * 12) / 1e9
+    assert one["cost"]["gflop"] == four["cost"]["gflop"] == pytest.approx(expected, abs=1e-6)
+    assert four["latency"]["gflops"] == pytest.approx(4 * expected / four["latency"]["p50_ms"] * 1e3, rel=1e-2)
+    assert 0 < one["latency"]["peak_share"] < 10
+
+
+def test_a_file_that_is_int8_already_is_called_so(cli, network, tmp_path):
+    path = quantized(network, tmp_path / "quantized.onnx")
     assert [cell["precision"] for cell in cells(cli("bench", path, "--format", "json", *QUICK))] == ["int8"]
     done = cli("bench", path, "--precision", "fp16", *QUICK)
     assert done.code == 2

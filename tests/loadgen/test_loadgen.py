@@ -98,10 +98,57 @@ def test_as_a_scenario(params, batch):
     subject = Subject(lambda: (issued.append(1), query()), lambda: nullcontext(query), batch)
     scenario = LoadGen(params.model_copy(update={"max_warmup_s": 0.1}))
     timing = scenario.measure(subject, 0)
-    assert len(timing.nanoseconds) + timing.warmup_queries == len(issued)
+    assert timing.served + timing.warmup_queries == len(issued)
     assert (timing.nanoseconds > 0).all()
     assert scenario.invalidity([timing]) is None
     assert timing.elapsed_ns > 0
+
+
+def test_offline_has_a_throughput_and_no_latencies():
+    from contextlib import nullcontext
+
+    from harness.contracts import Subject
+    from harness.measure import latency_result
+
+    times = iter(range(10**6))
+
+    def query():  # slower and slower: warm-up can not become steady
+        end = time.perf_counter_ns() + 100_000 + 2_000 * next(times)
+        while time.perf_counter_ns() < end:
+            pass
+
+    scenario = LoadGen(OfflineParams(min_queries=200, min_duration_s=0.01, max_warmup_s=0.1))
+    timing = scenario.measure(Subject(query, lambda: nullcontext(query), 8), 0)
+    result = latency_result([timing], "loadgen-offline", 8, 1)
+    assert len(timing.nanoseconds) == 0
+    assert timing.served >= 25
+    assert result.n == timing.served
+    assert result.throughput == pytest.approx(8 * timing.served * 1e9 / timing.elapsed_ns)
+    assert (result.p50_ms, result.p50_early_stopping_ms, result.ci, result.mean_ms, result.rounds) == (
+        None, None, None, None, [])
+    assert result.why == ("not steady after 0.1 s of warm-up; Offline is one query of all samples: a throughput, no "
+                          "latencies of its batches")
+
+
+@pytest.mark.parametrize("params", [
+    SingleStreamParams(min_queries=80, min_duration_s=0.2),
+    MultiStreamParams(min_queries=80, min_duration_s=0.2),
+    OfflineParams(min_queries=80, min_duration_s=0.2),
+    ServerParams(min_queries=80, min_duration_s=0.2, target_qps=1000, latency_bound_ms=500)])
+def test_a_query_that_fails_ends_the_test_with_its_error(params):
+    ran = []
+
+    def query():
+        ran.append(1)
+        if len(ran) == 5:
+            raise CellError("out of memory")
+
+    started = time.perf_counter()
+    with pytest.raises(CellError, match="out of memory"):
+        LoadGen(params).run(query, 1, 40_000)
+    assert len(ran) == 5
+    assert time.perf_counter() - started < 10
+    assert LoadGen(SingleStreamParams(min_queries=80, min_duration_s=0.001)).run(lambda: None, 1, 40_000).valid
 
 
 def test_what_is_not_valid_says_what_was_not_met():

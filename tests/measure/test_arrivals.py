@@ -1,10 +1,13 @@
 """The open loop against queueing theory, on clocks that are not real and on real ones."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import scipy.stats
 
-from harness.measure import Clocks, open_loop, poisson_arrivals
+from harness.contracts import Timing
+from harness.measure import Clocks, invalidity, latency_result, open_loop, poisson_arrivals
 
 MS = 1_000_000
 
@@ -76,6 +79,41 @@ def test_what_is_not_served_in_time_counts_with_its_waiting_time():
     assert len(timing.nanoseconds) == pytest.approx(51, abs=1)  # all that had arrived by then
     np.testing.assert_allclose(timing.nanoseconds[:served], np.arange(served) * 9 * MS + 10 * MS, rtol=0.01)
     assert "were not served within 0.05 s" in timing.note
+    assert timing.served == served
+
+
+def test_a_server_that_can_not_keep_up_has_the_throughput_of_what_it_served():
+    """10 ms for each of 1000 queries a second: 100 of them are served in a second, whoever waits."""
+    turns = []
+    for seed in range(5):
+        machine = Machine([10 * MS] * 102)
+        timing = machine.serve(poisson_arrivals(1000, 1000.0, seed), max_duration_s=1.0)
+        turns.append(replace(timing, cpu_ns=timing.served * 4 * MS, joules=1.0))
+    reason = invalidity(turns, min_queries=100, min_duration_s=0, target=0.99, bound_ms=1000.0)
+    result = latency_result(turns, "server", 1, 1, invalid=reason)
+    assert result.n > 4000
+    assert result.throughput == pytest.approx(100, rel=0.02)
+    assert result.throughput_ci == pytest.approx((100, 100), rel=0.05)
+    assert result.cpu_ms == pytest.approx(4)
+    assert result.energy_mj == pytest.approx(1000 / 100, rel=0.03)
+    assert result.mean_ms == pytest.approx(np.mean([turn.nanoseconds[: turn.served].mean() for turn in turns]) / MS)
+    assert (result.p50_ms, result.p99_ms, result.ci, result.rounds, result.valid) == (None, None, None, [], False)
+    assert "p99 is of a query that was not served, the bound is 1000 ms" in result.why
+    assert "p50, p90, p95, p99: of a query that was not served" in result.why
+
+
+def test_what_arrived_just_before_the_end_is_not_within_the_bound():
+    """A query that waited 1 ms and is not served has no latency of 1 ms."""
+    served, waiting = [2 * MS] * 990, [MS] * 10
+    kept = Timing(np.array([*served, *waiting]), 1000 * MS, 0, 0, served=990)
+    conditions = {"min_queries": 1, "min_duration_s": 0, "target": 0.98, "bound_ms": 5.0}
+    assert invalidity([kept], **conditions) == "p98 needs 1001 queries with 10 above 5 ms by early stopping, there are " \
+        "1000"
+    assert invalidity([replace(kept, served=1000)], **conditions) is None
+    result = latency_result([kept], "server", 1, 1)
+    assert (result.n, result.p50_ms, result.p95_ms, result.p99_ms) == (1000, 2.0, 2.0, None)
+    assert result.mean_ms == 2.0
+    assert result.rounds == [2.0]
 
 
 def test_real_clocks():

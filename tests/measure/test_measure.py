@@ -40,16 +40,24 @@ def test_steady_from_the_start_takes_four_windows():
     assert (warmup.queries, warmup.steady) == (40, True)
 
 
+@pytest.mark.parametrize(("duration", "queries"), [(20, 40), (21, 12), (125, 12), (400, 12)])
+def test_slow_queries_have_shorter_windows(duration, queries):
+    """Ten of 125 ms would take 5 s for four windows: such a model could never be steady."""
+    machine = Machine([duration * MS])
+    warmup = warm_up(machine.query, 5, machine.clock)
+    assert (warmup.queries, warmup.steady) == (queries, True)
+
+
 def test_a_window_lasts_at_least_twenty_milliseconds():
     machine = Machine([MS // 10])
     assert warm_up(machine.query, 10, machine.clock).queries == 4 * 200
 
 
 def test_warm_up_waits_until_latency_stops_falling():
-    machine = Machine(lambda index: round(MS * (4 + 100 * 0.9**index)))
+    machine = Machine(lambda index: round(MS * (4 + 10 * 0.9**index)))
     warmup = warm_up(machine.query, 1000, machine.clock)
     assert warmup.steady
-    medians = [statistics.median(round(MS * (4 + 100 * 0.9**i)) for i in range(10 * w, 10 * w + 10))
+    medians = [statistics.median(round(MS * (4 + 10 * 0.9**i)) for i in range(10 * w, 10 * w + 10))
                for w in range(warmup.queries // 10)]
     steady = [w for w in range(3, len(medians))
               if abs(medians[w] - min(medians[w - 3:w])) <= 0.02 * min(medians[w - 3:w])]
@@ -65,7 +73,7 @@ def test_warm_up_ends_at_its_limit_and_the_result_says_so():
 
 
 def test_every_query_is_kept_in_order():
-    machine = Machine(lambda index: MS * (100 if index < 40 else index))
+    machine = Machine(lambda index: MS * (10 if index < 40 else index))
     timing = machine.loop()
     assert timing.warmup_queries == 40
     np.testing.assert_array_equal(timing.nanoseconds, MS * np.arange(40, 60))

@@ -167,6 +167,57 @@ def test_half_casts_only_where_the_body_begins_and_ends(make, tmp_path):
     assert 0 < np.abs(found - exact).max() < 200 * 5e-3
 
 
+def pyramid(scale=None):
+    """Two levels of free size, the coarse one resized to the fine one's (or by `scale`) and added: as torch exports it.
+
+    Outputs: the image, and the integers that shape and pooling give.
+    """
+    def constant(name, values, kind=np.int64):
+        return numpy_helper.from_array(np.asarray(values, kind), name)
+
+    weights = [numpy_helper.from_array(each.reshape(*each.shape, 1, 1).astype(np.float32), f"w{index}")
+               for index, each in enumerate(random_weights(3))]
+    constants = [*weights, constant("i0", [0]), constant("i2", [2]), constant("i4", [4]),
+                 constant("scale", scale or 1, np.float32)]
+    node = helper.make_node
+    length = [node("Slice", ["fine shape", "i2", "i4"], ["fine size"])] if scale is None else [
+        node("Slice", ["shape", "i2", "i4"], ["size"]), node("Cast", ["size"], ["float size"], to=TensorProto.FLOAT),
+        node("Mul", ["float size", "scale"], ["scaled"]), node("Floor", ["scaled"], ["floored"]),
+        node("Cast", ["floored"], ["fine size"], to=TensorProto.INT64)]
+    nodes = [
+        node("Conv", ["image", "w0"], ["fine"], name="conv0"), node("Shape", ["fine"], ["fine shape"]),
+        node("MaxPool", ["fine"], ["pooled", "indices"], kernel_shape=[2, 2], strides=[2, 2]),
+        node("Conv", ["pooled", "w1"], ["coarse"], name="conv1"), node("Shape", ["coarse"], ["shape"]), *length,
+        node("Slice", ["shape", "i0", "i2"], ["front"]), node("Concat", ["front", "fine size"], ["sizes"], axis=0),
+        node("Resize", ["coarse", "", "", "sizes"], ["resized"], mode="nearest"),
+        node("Add", ["fine", "resized"], ["sum"]), node("Conv", ["sum", "w2"], ["out"], name="conv2")]
+    value = helper.make_tensor_value_info
+    graph = helper.make_graph(
+        nodes, "pyramid", [value("image", TensorProto.FLOAT, ["batch", CHANNELS, "h", "w"])],
+        [value("out", TensorProto.FLOAT, None), value("sizes", TensorProto.INT64, [4]),
+         value("indices", TensorProto.INT64, None)], constants)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+
+
+@pytest.mark.parametrize("scale", [None, 2.0])
+def test_half_leaves_integers_and_the_arithmetic_on_shapes_as_they_are(make, tmp_path, scale):
+    source = prepared(make(pyramid(scale)))
+    model = to_half(source)[0]
+    onnx.checker.check_model(model, full_check=True)
+    kinds = {value.name: value.type.tensor_type.elem_type
+             for value in onnx.shape_inference.infer_shapes(model, strict_mode=True).graph.value_info}
+    halves = {name for name, kind in kinds.items() if kind == TensorProto.FLOAT16}
+    assert {"fine", "pooled", "coarse", "sum"} <= halves
+    assert not {"scaled", "float size", "floored"} & halves
+    path = make(model, "half.onnx")
+    session, exact = open_session(path, optimization="none"), open_session(make(source), optimization="none")
+    found, expected = session.run(IMAGES[0]), exact.run(IMAGES[0])
+    assert {name: array.dtype for name, array in found.items()} == {name: array.dtype for name, array in expected.items()}
+    np.testing.assert_array_equal(found["sizes"], expected["sizes"])
+    np.testing.assert_array_equal(found["indices"], expected["indices"])
+    np.testing.assert_allclose(found["out"], expected["out"], atol=5e-3 * np.abs(expected["out"]).max())
+
+
 def test_half_keeps_the_graphs_outputs_and_clips_weights(make, tmp_path):
     weights = random_weights(2)
     weights[1][0, 0] = 1e6
@@ -227,6 +278,24 @@ def test_the_search_asks_for_an_order_only_when_it_needs_one_and_ends_at_half():
     found = search(tuple, lambda _: 1.0, 0.5, lambda: list("abcd"))
     assert not found.within
     assert found.steps[-1].float_layers == ("a", "b")
+
+
+def test_a_layer_is_ranked_by_its_own_error_alone(make):
+    """Between the layers lies what eight bits destroy: a value is added and taken away again."""
+    weights = random_weights(2, np.random.default_rng(5))
+    model = network(weights, decode=False)
+    model.graph.initializer.extend([numpy_helper.from_array(np.float32(shift), name)
+                                    for name, shift in (("up", 1e3), ("down", -1e3))])
+    conv = model.graph.node[-1]
+    del model.graph.node[-1]
+    model.graph.node.extend([helper.make_node("Add", ["r0", "up"], ["high"]),
+                             helper.make_node("Add", ["high", "down"], ["back"])])
+    conv.input[0] = "back"
+    model.graph.node.append(conv)
+    quantizer = Quantizer(prepared(make(model)), iter(IMAGES), Int8Settings())
+    assert len(quantizer.body.carried) == 3
+    errors = sensitivity(quantizer, ["out"], IMAGES[:2])
+    assert max(errors.values()) < 1e-3  # 1e3 in 8 bits is a step of 4: nothing would be left
 
 
 def test_the_layer_that_int8_hurts_most_comes_first(make):

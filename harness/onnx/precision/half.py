@@ -20,7 +20,11 @@ if TYPE_CHECKING:
 HALF = WEIGHTED | {"Add", "AveragePool", "Clip", "Concat", "Div", "Elu", "Flatten", "Gelu", "GlobalAveragePool",
                    "HardSigmoid", "HardSwish", "LeakyRelu", "MaxPool", "Mul", "PRelu", "Pad", "Relu", "Reshape",
                    "Sigmoid", "Softmax", "Squeeze", "Sub", "Tanh", "Transpose", "Unsqueeze"}
-"""Operators that are computed in float16; sums over many values (normalization) and resizing stay in float32."""
+"""Operators that are computed in float16; sums over many values (normalization) and resizing stay in float32.
+
+All of them give in their first output what type their float inputs have, whichever of these are there.
+"""
+_OF_SHAPE = frozenset({"Shape", "Size"})
 _TO_HALF, _TO_FLOAT = ".half", ".float"
 
 
@@ -32,7 +36,9 @@ def to_half(model: onnx.ModelProto) -> tuple[onnx.ModelProto, list[str]]:
     """
     result = deepcopy(model)
     graph, body = result.graph, find_body(result)
-    chosen = {node.name for node in nodes_of(result, (*body.weighted, *body.carried)) if node.op_type in HALF}
+    values = _values(result)
+    chosen = {node.name for node in nodes_of(result, (*body.weighted, *body.carried))
+              if node.op_type in HALF and not values.isdisjoint(node.input)}
     converter = _Converter(result, chosen)
     nodes = [made for node in graph.node for made in converter.node(node)]
     used = {name for node in nodes for name in node.input}
@@ -57,7 +63,7 @@ class _Converter:
 
     def node(self, node: onnx.NodeProto) -> Iterator[onnx.NodeProto]:
         """The node on tensors of its type, between the casts that it needs."""
-        half = node.name in self._chosen
+        half = node.name in self._chosen and any(name in self._floats or name in self._halves for name in node.input)
         for index, name in enumerate(node.input):
             if half and name in self._floats and name not in self._halves:
                 yield from self._cast(name, name + _TO_HALF)
@@ -67,17 +73,17 @@ class _Converter:
                 node.input[index] = name + _TO_FLOAT
         yield node
         if half:
-            yield from self._outputs_of(node)
+            yield from self._result_of(node)
 
-    def _outputs_of(self, node: onnx.NodeProto) -> Iterator[onnx.NodeProto]:
+    def _result_of(self, node: onnx.NodeProto) -> Iterator[onnx.NodeProto]:
         """The graph's own outputs stay float32 under their names; later nodes read them as they read an input."""
-        for index, name in enumerate(node.output):
-            if name in self._outputs:
-                node.output[index] = name + _TO_HALF
-                self._made.add(name + _TO_HALF)
-                yield from self._cast(name + _TO_HALF, name)
-            else:
-                self._halves.add(name)
+        name = node.output[0]  # another one is MaxPool's, of indices
+        if name in self._outputs:
+            node.output[0] = name + _TO_HALF
+            self._made.add(name + _TO_HALF)
+            yield from self._cast(name + _TO_HALF, name)
+        else:
+            self._halves.add(name)
 
     def _cast(self, name: str, target: str) -> Iterator[onnx.NodeProto]:
         from onnx import TensorProto, helper, numpy_helper
@@ -93,6 +99,15 @@ class _Converter:
             return
         yield helper.make_node("Cast", [name], [target], name=f"{target}.cast",
                                to=TensorProto.FLOAT16 if half else TensorProto.FLOAT)
+
+
+def _values(model: onnx.ModelProto) -> set[str]:
+    """Names of what is computed from the values of the inputs, not from their shape: lengths need all their digits."""
+    found = {value.name for value in model.graph.input} - set(weights_of(model))
+    for node in model.graph.node:  # in topological order
+        if node.op_type not in _OF_SHAPE and not found.isdisjoint(node.input):
+            found.update(node.output)
+    return found
 
 
 def _float_tensors(model: onnx.ModelProto) -> set[str]:

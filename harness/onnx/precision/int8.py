@@ -54,7 +54,7 @@ class Quantizer:
             self._ranges = _calibrate(model, feeds, self._kinds, settings.method)
 
     def quantized(self, float_layers: Collection[str] = ()) -> onnx.ModelProto:
-        """The graph with all quantizable layers in int8 but the named ones; the metadata stays."""
+        """The graph with all quantizable nodes in int8 but the named ones; the metadata stays."""
         from onnxruntime.quantization import QuantType
         from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
 

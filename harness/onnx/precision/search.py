@@ -61,11 +61,11 @@ def sensitivity(quantizer: Quantizer, tensors: Sequence[str], feeds: Sequence[Fe
 
     tensors: float tensors of the graph, e.g. what its last layers give; feeds: a few samples.
     """
-    layers = quantizer.body.weighted
+    body = quantizer.body
     expected = _tensors(quantizer.model, tensors, feeds)
     errors = {}
-    for layer in layers:
-        model = quantizer.quantized([name for name in layers if name != layer])
+    for layer in body.weighted:
+        model = quantizer.quantized([name for name in (*body.weighted, *body.carried) if name != layer])
         errors[layer] = float(np.mean([_relative(found, true) for found, true in
                                        zip(_tensors(model, tensors, feeds), expected, strict=True)]))
     return dict(sorted(errors.items(), key=lambda item: -item[1]))

@@ -95,11 +95,13 @@ def latencies(run: FinishedRun, cells: list[CellResult]) -> list[Json]:
         table = run.table(cell, "samples")
         if table is None or not table.rows:
             continue
-        times = np.sort(table.dense("nanoseconds")) / 1e6
+        times = table.dense("nanoseconds")
+        served = table.dense("served").astype(bool) if "served" in table else np.ones(len(times), bool)
+        count, times = len(times), np.sort(times[served]) / 1e6  # of the others only the share is known
         at = _evenly(len(times))
         found.append({"name": label(cell, cells), "key": cell.key,
                       "x": [float(f"{value:.5g}") for value in times[at]],
-                      "y": [round(float(value), 4) for value in (at + 1) / len(times)]})
+                      "y": [round(float(value), 4) for value in (at + 1) / count]})
     return found
 
 
