@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import shutil
+import weakref
 from functools import partial
 from pathlib import Path
 
@@ -148,8 +150,14 @@ def test_compiled_sessions_stay_compiled_beside_others(compilations):
     for session in sessions:
         np.testing.assert_allclose(session.run({"image": image})["logits"], expected, atol=1e-4)
     assert len(compilations) == 4
-    for session in reversed(sessions):
-        session.close()
+    weights = [weakref.ref(next(session._network.predictor.parameters())) for session in sessions]
+    sessions.pop().close()
+    queries[0]()  # is still compiled
+    assert len(compilations) == 4
+    sessions.pop().close()
+    del query, queries, session
+    gc.collect()
+    assert [weight() for weight in weights] == [None, None]  # sessions come and go by the dozen
 
 
 @pytest.mark.filterwarnings("ignore")  # of torch about itself
