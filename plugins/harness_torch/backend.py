@@ -78,8 +78,7 @@ class CompileBackend(EagerBackend):
 
 
 class Engine(NamedTuple):
-    """call: a network; compiling: what its first call of an input shape runs in, and no other call needs; forget: at the
-    end."""
+    """call: a network; compiling: what its first call of an input shape runs in, and no other; forget: for its end."""
 
     call: Call
     compiling: Callable[[], AbstractContextManager[Any]]
@@ -256,8 +255,8 @@ def _set(threads: int, products: bool, convolutions: bool) -> None:
 def _own(predictor: nn.Module) -> Call:
     """The network as a function with a code object of its own.
 
-    torch keeps what it compiles by the code that was compiled. So sessions that are open at the same time have theirs, of
-    the same network too, and one that is closed can take its own with it.
+    torch keeps what it compiles by the code that was compiled. So sessions that are open at the same time have theirs,
+    of the same network too, and one that is closed can take its own with it.
     """
     def call(tensor: Tensor) -> Sequence[Tensor]:
         found: Sequence[Tensor] = predictor(tensor)

@@ -134,8 +134,8 @@ def test_an_export_has_its_own_files(host, tmp_path):
 
 
 def test_the_results_say_what_was_measured(cli, network):
-    done = cli("bench", network, "--batch", "1,4", "--backend", "onnxruntime-cpu:optimization=basic", "--format", "json",
-               *QUICK)
+    done = cli("bench", network, "--batch", "1,4", "--backend", "onnxruntime-cpu:optimization=basic", *QUICK,
+               "--format", "json")
     suite = json.loads(done.out)["suite"]
     assert suite["models"] == {"net": {"path": str(network)}}
     backend = suite["backends"]["onnxruntime-cpu:optimization=basic"]

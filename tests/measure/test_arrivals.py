@@ -108,8 +108,7 @@ def test_what_arrived_just_before_the_end_is_not_within_the_bound():
     kept = Timing(np.array([*served, *waiting]), 1000 * MS, 0, 0, served=990)
     conditions = {"min_queries": 1, "min_duration_s": 0, "target": 0.98, "bound_ms": 5.0}
     least = next(n for n in range(11, 5000) if scipy.stats.binom.cdf(10, n, 0.02) < 0.01)
-    assert invalidity([kept], **conditions) == (f"p98 needs {least} queries with 10 above 5 ms by early stopping, there "
-                                                "are 1000")
+    assert invalidity([kept], **conditions).startswith(f"p98 needs {least} queries with 10 above 5 ms")
     assert invalidity([replace(kept, served=1000)], **conditions) is None
     result = latency_result([kept], "server", 1, 1)
     assert (result.n, result.p50_ms, result.p95_ms, result.p99_ms) == (1000, 2.0, 2.0, None)

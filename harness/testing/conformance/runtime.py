@@ -65,7 +65,7 @@ def check_scenario(spec: ScenarioSpec, scenario: Scenario) -> None:
         expect(times.ndim == 1 and times.dtype == np.int64 and timing.served > 0,
                f"{spec.name}: {timing.served} served, {times.dtype} {times.shape}")
         expect(timing.served + timing.warmup_queries == issued - before,
-               f"{spec.name}: {issued - before} queries, {timing.served} served and {timing.warmup_queries} for warm-up")
+               f"{spec.name}: {issued - before} queries, {timing.served} served, {timing.warmup_queries} for warm-up")
         expect((times >= 0).all() and 0 < timing.elapsed_ns <= passed, f"{spec.name}: times that can not be")
         turns.append(timing)
     reason = scenario.invalidity(turns)
