@@ -137,7 +137,7 @@ def _cells(entry: ModelEntry, request: BenchRequest, notes: list[str]) -> Iterat
 
 
 def _described(request: BenchRequest, cells: Sequence[Cell], notes: Sequence[str]) -> dict[str, Any]:
-    """What was measured, in the words of a suite, defaults written out; `inputs` by model and batch, as they were fed."""
+    """What was measured, in the words of a suite, defaults written out; `inputs` by model and batch."""
     inputs: dict[str, dict[str, Any]] = {}
     for cell in cells:
         if cell.latency is not None:

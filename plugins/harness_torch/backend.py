@@ -272,6 +272,6 @@ def _compiling(freezing: bool) -> Iterator[None]:
     from torch._dynamo import config as tracing
     from torch._inductor import config as lowering
 
-    limits = {"recompile_limit": _MANY, "accumulated_recompile_limit": _MANY}
-    with lowering.patch(freezing=freezing), tracing.patch(**limits):
+    limits: dict[str, Any] = {"recompile_limit": _MANY, "accumulated_recompile_limit": _MANY}
+    with lowering.patch(freezing=freezing), tracing.patch(limits):
         yield
