@@ -156,7 +156,7 @@ def latency_cell(outcome: Outcome, id_: str, files: Mapping[str, str] | None = N
                            reason=failure.reason, error=failure.error)
     if opening is None:
         raise ValueError(f"{cell.key} was neither opened nor refused")
-    cost = Cost(seconds=round(outcome.seconds, 3), peak_rss_mb=outcome.peak_rss_mb,
+    cost = Cost(seconds=round(outcome.seconds, 3), peak_rss_mb=outcome.peaks.rss, gpu_mb=outcome.peaks.gpu,
                 model_mb=round(Path(opening.file.path).stat().st_size / 1e6, 3), gflop=opening.gflop)
     return base_result(cell, id_, status="ok", latency=outcome.latency, runs_on=opening.runs_on, cost=cost,
                        executed=dict(opening.executed), settings=dict(opening.settings), files=dict(files or {}),
