@@ -165,7 +165,8 @@ def _values(cell: CellResult, results: Results) -> Iterator[_Value]:
         return
     for name, metric in cell.metrics.items():
         if metric.value is not None and not metric.detail:
-            yield _Value(name, metric.unit, metric.higher_is_better, None, metric.convention, "", metric.value, metric.ci)
+            yield _Value(name, metric.unit, metric.higher_is_better, None, metric.convention, "", metric.value,
+                         metric.ci)
     for name, (unit, higher) in _LATENCY.items() if cell.latency is not None else ():
         value = getattr(cell.latency, name)
         if value is not None:

@@ -81,7 +81,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 def _unmatched(config: pytest.Config, files: list[SuiteFile], benchmarks: Any) -> Iterator[str]:
     """A renamed benchmark is in one run only; pytest-benchmark alone would not check it at all."""
-    readable = [file for file in files if file.benchmarks is not None]
+    readable = {file.path: file for file in files if file.benchmarks is not None}.values()  # pytest may ask twice
     collected = Counter(name for file in readable for name in file.benchmarks or ())
     for name in (name for name, count in collected.items() if count > 1):
         yield f"{name}: in more than one suite, so nobody knows which was compared; give them names of their own"

@@ -60,7 +60,9 @@ def _metrics(a: Run, b: Run, key: str, metric: str | None) -> Iterator[str]:
     others = {other.id: other for other in b.plan[key].metrics}
     asked = None if metric is None else max((id_ for id_ in others if metric.startswith(id_)), key=len, default=None)
     for one in a.plan[key].metrics:
-        if one.id in others and (metric is None or one.id == asked) and _portable(a, one) != _portable(b, others[one.id]):
+        if one.id not in others or (metric is not None and one.id != asked):
+            continue
+        if _portable(a, one) != _portable(b, others[one.id]):
             yield f'{key}: the metric "{one.id}" has other parameters'
 
 

@@ -14,8 +14,8 @@ _NO_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 class JunitReporter:
     """Suite `cells` (failed cells are errors, skipped ones skipped) and suite `gates` (failures).
 
-    Properties of a cell are its numbers; of a latency that is not valid, or was disturbed, also `invalid` with the reason,
-    or `noisy`. As in a run's exit code such a cell has not failed: that is for a gate to say.
+    Properties of a cell are its numbers; of a latency that is not valid, or was disturbed, also `invalid` with the
+    reason, or `noisy`. As in a run's exit code such a cell has not failed: that is for a gate to say.
     """
 
     def __init__(self, params: Params) -> None:

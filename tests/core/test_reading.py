@@ -292,8 +292,8 @@ def test_a_regression_of_what_no_round_can_tell_is_refused(mistakes):
     assert mistakes(suite + gate.format("gflops").replace("max_regression = '5%'", "min = 5")) == []
     assert mistakes(suite + gate.format("gflops")) == [
         (START + 4, "gates[0].metric",
-         '"gflops" is no number of a round, so that it can not be compared with a baseline measured in the same rounds: '
-         "take cpu_ms, mean_ms, p50_ms, p90_ms, p95_ms, p99_ms, throughput, or min or max")]
+         '"gflops" is no number of a round, so that it can not be compared with a baseline measured in the same '
+         "rounds: take cpu_ms, mean_ms, p50_ms, p90_ms, p95_ms, p99_ms, throughput, or min or max")]
 
 
 @pytest.mark.parametrize("text", ["", "seed = 1\n", "[suites]\nname = 'a'\n"])

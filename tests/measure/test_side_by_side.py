@@ -71,7 +71,8 @@ def test_what_is_detectable_is_beyond_the_margin():
     assert rerun_row("latency/m", beside(1 + 0.9 * MARGIN, spread=1e-9)).p == 1.0
     assert rerun_row("latency/m", beside(1 + 1.1 * MARGIN, spread=1e-9)).p < 1e-6
     noisy = rerun_row("latency/m", beside())
-    assert noisy.minimum_detectable == pytest.approx(MARGIN + 2.8016 / 1.95996 * (noisy.ci[1] - noisy.ci[0]) / 2, rel=1e-3)
+    error = (noisy.ci[1] - noisy.ci[0]) / 2 / 1.95996
+    assert noisy.minimum_detectable == pytest.approx(MARGIN + 2.8016 * error, rel=1e-3)
 
 
 def run_in(folder, **changes):

@@ -42,7 +42,8 @@ def test_no_change(values):
 def write(folder, index, *, score=0.9, p50=2.0, cpu="Z80", status="ok", convention="", rate=None):
     common = {"id": "0", "model": "m", "precision": "fp32", "backend": "b", "status": status}
     latency = LatencyResult(scenario="single-stream", batch=1, threads=1, n=99, p50_ms=p50, ratio=p50 / 2)
-    cells = [CellResult(key="accuracy/d/m/fp32/b", kind="accuracy", metrics={"pck": MetricResult(value=score, n=9, convention=convention)}, **common),
+    metrics = {"pck": MetricResult(value=score, n=9, convention=convention)}
+    cells = [CellResult(key="accuracy/d/m/fp32/b", kind="accuracy", metrics=metrics, **common),
              CellResult(key="latency/m", kind="latency", latency=latency, **common)]
     suite = {} if rate is None else {"bench": [
         {"models": ["n"], "backends": ["b"], "latency": [{"rate": 1}]},
