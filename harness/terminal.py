@@ -201,7 +201,7 @@ def print_comparison(comparison: Comparison) -> None:
         out.print(table)
     for note in notes(comparison):
         out.print(Text(note, style="yellow"), soft_wrap=True)
-    style = "red" if comparison.regressions else "green"
+    style = "red" if comparison.regressions or comparison.lost else "green"
     out.print(Text(summary(comparison), style=style), soft_wrap=True)
 
 

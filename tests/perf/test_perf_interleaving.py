@@ -14,25 +14,25 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper, numpy_helper, save
 
-from harness.compare.latency import BUDGET_S, MARGIN, SESSIONS, SideBySide
+from harness.compare.latency import MARGIN, side_by_side, thorough
 from harness.host import Host
 from harness.plan import make_plan
 from harness.reading import read_suite
 from harness.signedrank import ratio_shift
-from harness.timing import measure_cells
 from harness.timing.station import Station
 
 pytestmark = pytest.mark.perf
 
 COMPARISONS = int(os.environ.get("HARNESS_COMPARISONS", "200"))
-ROUNDS, SECONDS = 100, 2.0
 LIMIT_S = 10.0
+QUERY_S = 0.001
+"""At most, of these networks."""
 SUITE = """
 [suite]
 name = "twins"
 [[bench]]
 models = ["a", "b"]
-latency = [{{ rounds = {rounds}, min_queries = 200, min_duration_s = {seconds}, max_warmup_s = 0.5 }}]
+latency = [{ min_queries = 200, min_duration_s = 0.5, max_warmup_s = 0.5 }]
 """
 MODEL = """
 [models.{name}]
@@ -74,7 +74,7 @@ def write_network(path, layers):
 
 @pytest.fixture(scope="module")
 def twins(tmp_path_factory):
-    """twins(layers of b): the cells of two networks, a with 40 layers."""
+    """twins(layers of b): the cells of two networks, a with 40 layers, as a comparison measures them."""
     folder = tmp_path_factory.mktemp("twins")
     host = Host.discover()
     for layers in (40, 42):
@@ -83,8 +83,8 @@ def twins(tmp_path_factory):
     def cells(layers):
         path = folder / "suite.toml"
         models = MODEL.format(name="a", path="40.onnx") + MODEL.format(name="b", path=f"{layers}.onnx")
-        path.write_text(SUITE.format(rounds=ROUNDS, seconds=SECONDS) + models)
-        return make_plan(read_suite(path, host)).cells
+        path.write_text(SUITE + models)
+        return [thorough(cell, QUERY_S) for cell in make_plan(read_suite(path, host)).cells]
 
     return cells
 
@@ -107,8 +107,7 @@ def hog(active):
 
 def interleaved(cells):
     """As `harness compare --rerun` does it."""
-    pair = measure_cells(cells, lambda key, done, total: None, isolated=True, seconds=BUDGET_S, sessions=SESSIONS)
-    return SideBySide(*pair).shift("p50_ms")
+    return side_by_side({"twins": tuple(cells)}, lambda key, done, total: None)["twins"].shift("p50_ms")
 
 
 def sequential(cells):
@@ -118,7 +117,8 @@ def sequential(cells):
         rounds = []
         for cell in cells:
             station.open(cell)
-            rounds.append([float(np.median(station.measure(cell.key, turn).nanoseconds)) for turn in range(ROUNDS)])
+            rounds.append([float(np.median(station.measure(cell.key, turn).nanoseconds))
+                           for turn in range(cell.latency.params.rounds)])
     finally:
         station.close()
     return ratio_shift(rounds[1], rounds[0], margin=MARGIN)
