@@ -180,7 +180,9 @@ def settings(pairs: Mapping[str, Any], model: type[Params], who: str) -> Params:
     try:
         return model.model_validate(dict(pairs))
     except ValidationError as error:
-        mistakes = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
+        mistakes = "; ".join(": ".join(filter(None, [".".join(map(str, each["loc"])),
+                                                     each["msg"].removeprefix("Value error, ")]))
+                             for each in error.errors())
         raise UsageError(f"{who}: {mistakes} (its keys: {one_of(model.model_fields)})") from None
 
 

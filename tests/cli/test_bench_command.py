@@ -59,8 +59,8 @@ def cells(done):
 def test_a_table_with_what_it_ran_on(cli, network):
     done = cli("bench", network, "--batch", "1,8", *QUICK)
     assert done.code == 0, done.err
-    assert "single-stream-b1-t1" in done.out
-    assert "single-stream-b8-t1" in done.out
+    assert "net/b1" in done.out
+    assert "net/b8" in done.out
     assert "net/fp32/onnxruntime-cpu: CPUExecutionProvider, 2 layers in float32" in done.out
 
 
@@ -184,6 +184,7 @@ def test_several_inputs_and_free_lengths(cli, two_inputs, tmp_path):
     (["--batch", "one"], "must be positive numbers"),
     (["--backend", "onnxruntime-cup"], 'did you mean "onnxruntime-cpu"'),
     (["--backend", "onnxruntime-cpu:optimization=most"], "--backend onnxruntime-cpu: optimization"),
+    (["--backend", "torch-eager:fp16=true"], '--backend torch-eager: fp16 needs device = "cuda"'),
     (["--scenario", "single"], "single-stream"),
     (["--set", "queries=3"], "--set: queries"),
     (["--precision", "fp8"], "is fp32; fp8 can not be made from it"),
