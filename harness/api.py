@@ -32,7 +32,15 @@ from harness.contracts import (
     Timing,
     Unreadable,
 )
-from harness.datasets import GeneratedDataset, IndexedDataset, UnreadableSample, evenly, files_fingerprint
+from harness.datasets import (
+    IMAGE_SUFFIXES,
+    GeneratedDataset,
+    IndexedDataset,
+    UnreadableSample,
+    evenly,
+    evenly_spaced,
+    files_fingerprint,
+)
 from harness.errors import (
     BackendUnavailable,
     CellError,
@@ -178,6 +186,7 @@ def __getattr__(name: str) -> object:
 
 __all__ = [
     "API_VERSION",
+    "IMAGE_SUFFIXES",
     "TASKS",
     "Backend",
     "BackendSpec",
@@ -269,6 +278,7 @@ __all__ = [
     "decode_ssd",
     "did_you_mean",
     "evenly",
+    "evenly_spaced",
     "exit_reason",
     "feed_saliency",
     "files_fingerprint",

@@ -91,7 +91,8 @@ def _measure(plan: Plan, host: Host, executor: _SafeExecutor, directory: RunDire
     done = {cell.key: cell for cell in directory.cells() if cell.status == "ok" and ids.get(cell.key) == cell.id}
     groups = _groups(plan, ids, done, directory.path, cache)
     observer.started(plan, directory.path, len(ids) - sum(len(group.keys) for group in groups))
-    context = RunContext(directory.path, suite.resolved, tuple(ids))
+    context = RunContext(directory.path, suite.resolved, tuple(ids),
+                         datasets={id_: entry.params for id_, entry in suite.datasets.items()})
     _notify(host, "harness_run_started", context, observer)
     with closing(executor.run(groups, observer.progress)) as finished:  # workers end with an interrupted run
         for result in finished:

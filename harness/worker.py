@@ -153,7 +153,8 @@ class CellGroup:
             files["scores"] = f"scores/{slug(cell.key)}.json"
             ids = predictions.dense(IDS)
             write_text(self.directory / files["scores"],
-                       json.dumps([{"id": str(ids[row]), **scores} for row, scores in showcase.scores.items()]))
+                       json.dumps([{"id": str(ids[row]), **scores} for row, scores in showcase.scores.items()],
+                                  allow_nan=False))
         return files
 
 

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.api import Params, Scalar, Summary, Table
-from harness.showcase import choose, evenly_spaced, indices_of
+from harness.datasets import evenly_spaced
+from harness.showcase import choose, indices_of
 
 
 class Mean:

@@ -106,6 +106,20 @@ def test_what_can_not_be_read_is_reported_by_name(tmp_path):
     assert "b.png has 10 x 10 pixels, the annotations say 80 x 60" in batch.unreadable[1].reason
 
 
+@pytest.mark.parametrize("kind", ["png", "tif"])
+def test_sixteen_bits_are_scaled_not_clipped(tmp_path, kind):
+    levels = np.arange(0, 240, 4, dtype=np.uint16).reshape(6, 10)
+    Image.fromarray(levels * 257).save(tmp_path / f"a.{kind}")
+    (batch,) = UnlabeledImages(UnlabeledImagesParams(root=tmp_path)).batches(5)
+    np.testing.assert_array_equal(batch.images[0], np.repeat(levels[:, :, None], 3, axis=2))
+
+
+def test_numbers_without_a_range_are_unreadable(tmp_path):
+    Image.fromarray(np.full((6, 10), 300.5, np.float32)).save(tmp_path / "a.tif")
+    (batch,) = UnlabeledImages(UnlabeledImagesParams(root=tmp_path)).batches(5)
+    assert "without a defined range (mode F)" in batch.unreadable[0].reason
+
+
 def test_unlabeled_images(tmp_path):
     with pytest.raises(DataError, match="has no images"):
         UnlabeledImages(UnlabeledImagesParams(root=tmp_path))

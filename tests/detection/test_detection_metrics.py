@@ -30,6 +30,7 @@ from harness_detection.params import (
     AnchorCoverageParams,
     ClassConfusionParams,
     CocoMapParams,
+    CocoParams,
     DetectionCountParams,
     ScaleSpecializationParams,
 )
@@ -129,8 +130,8 @@ def test_results_on_a_coco_dataset_can_be_held_against_its_own_file(tmp_path):
     rows.save(tmp_path / "rows/cell.npz")
     cell = CellResult(key="accuracy/d/m/fp32/b", id="0", kind="accuracy", status="ok", dataset="d", model="m",
                       precision="fp32", backend="b", files={"rows.coco-map": "rows/cell.npz"})
-    suite = {"datasets": {"d": {"use": "coco", "annotations": str(tmp_path / "original.json"), "images": "."}}}
-    harness_cell_finished(RunContext(tmp_path, suite, result=cell))
+    params = CocoParams(annotations=tmp_path / "original.json", images=tmp_path)
+    harness_cell_finished(RunContext(tmp_path, {}, result=cell, datasets={"d": params}))
     with contextlib.redirect_stdout(io.StringIO()):
         truth = pycocotools.COCO(str(tmp_path / "original.json"))
         peer = COCOeval(truth, truth.loadRes(str(tmp_path / "coco/cell.results.json")), "bbox")

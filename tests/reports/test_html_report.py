@@ -191,6 +191,17 @@ def test_errors_of_a_segmentation_are_marked(tmp_path):
     assert np.abs(found[56, 56] - 100).max() < 6
 
 
+def test_void_pixels_of_an_image_without_objects_are_not_missed(tmp_path):
+    truth = np.zeros((32, 32), np.uint8)
+    truth[:16] = 255
+    for name, pixels in (("i", np.full((32, 32, 3), 100, np.uint8)), ("t", truth), ("p", np.zeros_like(truth))):
+        Image.fromarray(pixels).save(tmp_path / f"{name}.png")
+    pictures = Pictures()
+    key = pictures.errors(*(tmp_path / f"{name}.png" for name in "itp"))
+    found = np.asarray(Image.open(io.BytesIO(base64.b64decode(pictures.uris[key].split(",")[1])))).astype(int)
+    assert np.abs(found - 100).max() < 4
+
+
 def test_a_mask_is_outlined_on_a_map(tmp_path):
     Image.fromarray(np.full((80, 80, 3), 128, np.uint8)).save(tmp_path / "map.png")
     mask = np.zeros((40, 40), np.uint8)
