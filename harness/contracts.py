@@ -313,7 +313,10 @@ class FinishedRun:
     directory: Path | None = None
 
     def table(self, cell: CellResult, name: str) -> Table | None:
-        """Raw data of a cell by its name in `files`, e.g. "samples" or "rows.pck"; None where it is not there."""
+        """Raw data of a cell by its name in `files`, e.g. "samples" or "rows.pck"; None where it is not there.
+
+        Raises ValueError or OSError when the file is damaged.
+        """
         from harness.table import Table
 
         path = self.path(cell, name)

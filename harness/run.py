@@ -15,7 +15,7 @@ from harness.cache import Cache, default_folder
 from harness.compare.latency import Again
 from harness.compare.runs import Run
 from harness.contracts import Executor, Progress, RunContext
-from harness.errors import EXIT_CELLS, EXIT_GATE, EXIT_OK, EXIT_PLUGIN, HandledError, PluginError, UsageError
+from harness.errors import EXIT_CELLS, EXIT_GATE, EXIT_OK, EXIT_PLUGIN, HandledError, PluginError
 from harness.host import Host, create, default_params
 from harness.plan import Plan, count_samples, make_plan, matches
 from harness.ratios import with_ratio
@@ -136,18 +136,9 @@ def _baseline(suite: Suite) -> Mapping[str, CellResult] | None:
 def _executor(suite: Suite, host: Host, name: str | None) -> _SafeExecutor:
     entry = suite.executor
     if entry is None or (name is not None and name != entry.spec.name):
-        spec = _executor_spec(host, name or DEFAULT_EXECUTOR)
+        spec = host.chosen(ExecutorSpec, name or DEFAULT_EXECUTOR, "--executor")
         entry = ExecutorEntry(spec.name, spec, default_params(spec))
     return _SafeExecutor(entry.spec, create(entry.spec, entry.params))
-
-
-def _executor_spec(host: Host, name: str) -> ExecutorSpec:
-    try:
-        return host.spec(ExecutorSpec, name)
-    except PluginError as error:
-        if host.may_be_broken(ExecutorSpec, name):
-            raise
-        raise UsageError(f"--executor: {error}") from None
 
 
 @dataclass(frozen=True, slots=True)

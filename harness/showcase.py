@@ -11,6 +11,7 @@ import numpy as np
 from harness.contracts import Metric, Scalar
 from harness.datasets import evenly_spaced
 from harness.host import blame, create
+from harness.results import finite
 from harness.suite import MetricEntry
 from harness.table import Table
 
@@ -38,7 +39,7 @@ def choose(metrics: Sequence[MetricEntry], tables: Mapping[str, Table], total: i
     """Score some samples and choose those to show.
 
     tables: each metric's rows, by metric id; total: rows of each. A sample's score is what the metric says of that row
-    alone; parts that tables leave out (`detail`) are left out here, too.
+    alone, None where that is not finite; parts that tables leave out (`detail`) are left out here, too.
     """
     candidates = evenly_spaced(total, CANDIDATES)
     scores: dict[int, dict[str, float | None]] = {row: {} for row in candidates}
@@ -48,7 +49,7 @@ def choose(metrics: Sequence[MetricEntry], tables: Mapping[str, Table], total: i
         for row in candidates:
             with blame(entry.spec):
                 found = metric.summarize(tables[entry.id].take(np.array([row]))).scalars
-            scores[row].update({entry.id + suffix: _finite(scalar.value) for suffix, scalar in found.items()
+            scores[row].update({entry.id + suffix: finite(scalar.value) for suffix, scalar in found.items()
                                 if not scalar.detail})
             if index == 0:
                 order.append((_badness(next(iter(found.values()), None)), row))
@@ -67,13 +68,8 @@ def indices_of(rows: Sequence[int], unreadable: int, total: int) -> list[int]:
     return sorted({index for row in rows for index in range(row, min(row + reach + 1, total))})
 
 
-def _finite(value: float | None) -> float | None:
-    """What is no number, or infinite, can be neither ranked nor written as JSON."""
-    return value if value is not None and math.isfinite(value) else None
-
-
 def _badness(scalar: Scalar | None) -> float:
-    value = _finite(scalar.value) if scalar is not None else None
+    value = finite(scalar.value) if scalar is not None else None
     if scalar is None or value is None:
         return -math.inf
     return -value if scalar.higher_is_better else value

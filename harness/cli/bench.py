@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from harness.cli.options import discover, key_value, no_plugins_option
-from harness.errors import EXIT_CELLS, EXIT_OK, PluginError, UsageError
+from harness.errors import EXIT_CELLS, EXIT_OK, UsageError
 
 if TYPE_CHECKING:
     from harness.benching import BenchRequest
@@ -106,10 +106,7 @@ def _request(host: Host, files: Sequence[Path], *, backends: tuple[str, ...], ba
     from harness.graphinputs import Shapes, read_shape
     from harness.specs import ScenarioSpec
 
-    try:
-        spec = host.spec(ScenarioSpec, scenario)
-    except PluginError as error:
-        raise UsageError(f"--scenario: {error}") from None
+    spec = host.chosen(ScenarioSpec, scenario, "--scenario")
     values = dict(key_value(text, "--set", "min_queries=1000") for text in settings)
     fed = dict(key_value(text, "--input", "image=image.npy") for text in inputs)
     return benching.BenchRequest(
@@ -127,10 +124,7 @@ def _backend(host: Host, text: str) -> BackendEntry:
     from harness.suite import BackendEntry
 
     name, _, pairs = text.partition(":")
-    try:
-        spec = host.spec(BackendSpec, name)
-    except PluginError as error:
-        raise UsageError(f"--backend: {error}") from None
+    spec = host.chosen(BackendSpec, name, "--backend")
     example = "onnxruntime-cpu:optimization=basic"
     values = dict(key_value(pair, "--backend", example) for pair in pairs.split(",") if pair)
     return BackendEntry(text, spec, settings(values, spec.params, f"--backend {name}"))

@@ -18,7 +18,9 @@ Renderer = Callable[[Results, Path], None]
 
 
 def renderer(name: str, host: Host) -> Renderer:
-    """How to show results on standard output. Raises UsageError for a format that nobody provides."""
+    """How to show results on standard output. Raises UsageError for a format that nobody provides, PluginError where a
+    plugin that failed may have had it.
+    """
     if name == "table":
         from harness.terminal import print_results
 
@@ -36,9 +38,9 @@ def renderer(name: str, host: Host) -> Renderer:
 
 
 def reporter_spec(name: str, host: Host) -> ReporterSpec:
-    """Raises UsageError for a format that nobody provides."""
+    """Raises UsageError for a format that nobody provides, PluginError where a plugin that failed may have had it."""
     known = ["table", "json", *host.names("reporter")]
-    if name not in known:
+    if name not in known and not host.may_be_broken(ReporterSpec, name):
         raise UsageError(f'--format: there is no format or reporter "{name}"{did_you_mean(name, known)} '
                          f"(known: {one_of(known)})")
     if name in known[:2]:

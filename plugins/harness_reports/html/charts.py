@@ -6,9 +6,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from harness.api import CellResult, FinishedRun, Results
+from harness.api import CellResult, FinishedRun, Results, evenly_spaced
 from harness_reports.html.text import label, main_metrics, setting
 
 _POINTS = 200
@@ -88,19 +87,25 @@ def _value(cell: CellResult, name: str) -> float | None:
     return cell.metrics[name].value if name in cell.metrics else None
 
 
-def latencies(run: FinishedRun, cells: list[CellResult]) -> list[Json]:
-    """The distribution of every latency cell with raw samples: {"name", "key", "x" milliseconds, "y" shares}."""
-    found = []
+def latencies(run: FinishedRun, cells: list[CellResult]) -> tuple[list[Json], list[str]]:
+    """The distribution of every latency cell with raw samples, {"name", "key", "x" milliseconds, "y" shares}, and in
+    words what could not be read.
+    """
+    found, notes = [], []
     for cell in cells:
-        table = run.table(cell, "samples")
-        if table is None or not table.rows:
+        try:
+            table = run.table(cell, "samples")
+            times = np.sort(table.dense("nanoseconds")) / 1e6 if table is not None else np.zeros(0)
+        except (OSError, ValueError, LookupError, TypeError) as error:
+            notes.append(f"{cell.key}: its samples can not be read: {error}")
             continue
-        times = np.sort(table.dense("nanoseconds")) / 1e6
-        at = _evenly(len(times))
+        at = np.array(evenly_spaced(len(times), _POINTS), np.int64)
+        if not len(at):
+            continue
         found.append({"name": label(cell, cells), "key": cell.key,
                       "x": [float(f"{value:.5g}") for value in times[at]],
                       "y": [round(float(value), 4) for value in (at + 1) / len(times)]})
-    return found
+    return found, notes
 
 
 def curves(results: Results) -> list[Json]:
@@ -119,13 +124,8 @@ def curves(results: Results) -> list[Json]:
 
 
 def _thinned(x: list[float | None], y: list[float | None]) -> Json:
-    keep = _evenly(len(x))
+    keep = evenly_spaced(len(x), _POINTS)
     return {"x": [x[index] for index in keep], "y": [y[index] for index in keep]}
-
-
-def _evenly(count: int) -> NDArray[np.int64]:
-    """At most _POINTS indices, the first and the last included."""
-    return np.unique(np.linspace(0, max(0, count - 1), min(_POINTS, count)).round().astype(np.int64))
 
 
 def learning(records: Mapping[str, Json]) -> list[Json]:

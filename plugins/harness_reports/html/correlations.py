@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -12,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.api import CellResult, FinishedRun
+from harness_reports.html.scores import sample_scores
 from harness_reports.html.text import label
 
 _FEWEST = 5
@@ -42,19 +42,11 @@ def correlations(run: FinishedRun) -> list[dict[str, Any]]:
 
 
 def _scores(run: FinishedRun, cell: CellResult) -> Scores:
-    path = run.path(cell, "scores")
-    if path is None:
-        return {}
-    try:
-        entries = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
     found: Scores = {}
-    for entry in entries if isinstance(entries, list) else []:
-        for name, value in entry.items():
-            metric = cell.metrics.get(name)
-            if metric is not None and isinstance(value, int | float) and len(re.split("[.@]", name)) <= _DEPTH:
-                found.setdefault(name, {})[str(entry.get("id"))] = value if metric.higher_is_better else -value
+    for id_, scores in sample_scores(run, cell).items():
+        for name, value in scores.items():
+            if value is not None and len(re.split("[.@]", name)) <= _DEPTH:
+                found.setdefault(name, {})[id_] = value if cell.metrics[name].higher_is_better else -value
     return found
 
 
