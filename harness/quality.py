@@ -61,7 +61,8 @@ def measure(cell: Cell, file: ModelFile, cache: Cache, progress: Progress) -> tu
     if cell.dataset is None:
         raise ValueError(f"{cell.key} has no dataset")
     dataset = open_dataset(cell.dataset, cell.seed)
-    key = identity.digest(identity.of_predictions(cell, dataset, file))
+    facts = identity.of_dataset(cell.dataset, dataset, cell.seed)
+    key = identity.digest(identity.of_predictions(cell, facts, file))
     keys = {metric.id: identity.digest([key, identity.of_metric(metric), cell.seed]) for metric in cell.metrics}
     rows = {id_: table for id_, row_key in keys.items() if (table := cache.table("rows", row_key)) is not None}
     known = _Stored.load(cache, key)

@@ -23,7 +23,7 @@ from harness.results import CellResult, PluginResult, Results
 from harness.rundir import RunDirectory, new_directory, read_results, unfinished_directory
 from harness.specs import ExecutorSpec
 from harness.suite import ExecutorEntry, Suite
-from harness.worker import CellGroup, cell_id
+from harness.worker import CellGroup, cell_ids
 
 DEFAULT_EXECUTOR = "local"
 
@@ -87,7 +87,7 @@ def _measure(plan: Plan, host: Host, executor: _SafeExecutor, directory: RunDire
              baseline: Mapping[str, CellResult] | None) -> Results:
     suite = plan.suite
     _make_files(plan, observer)
-    ids = {cell.key: cell_id(cell) for cell in plan.cells}
+    ids = cell_ids(plan.cells)
     done = {cell.key: cell for cell in directory.cells() if cell.status == "ok" and ids.get(cell.key) == cell.id}
     groups = _groups(plan, ids, done, directory.path, cache)
     observer.started(plan, directory.path, len(ids) - sum(len(group.keys) for group in groups))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -216,8 +216,17 @@ def slug(key: str) -> str:
     return "".join(char if char.isalnum() or char in "._+-@" else "_" for char in key.replace("/", "--"))
 
 
-def cell_id(cell: Cell) -> str:
-    """Hash of everything that determines the outcome, as far as it can be known before the cell runs."""
+def cell_ids(cells: Iterable[Cell]) -> dict[str, str]:
+    """By key; the files of a dataset are looked at once."""
+    datasets: dict[tuple[str, int], dict[str, Any]] = {}
+    return {cell.key: cell_id(cell, datasets) for cell in cells}
+
+
+def cell_id(cell: Cell, datasets: dict[tuple[str, int], dict[str, Any]]) -> str:
+    """Hash of everything that determines the outcome, as far as it can be known before the cell runs.
+
+    datasets: what is known of datasets so far, by name and seed; added to.
+    """
     try:
         file = identity.locate_model(cell.model, cell.precision)
         if cell.kind == "latency":
@@ -226,7 +235,10 @@ def cell_id(cell: Cell) -> str:
 
         if cell.dataset is None:
             raise ValueError(f"{cell.key} has no dataset")
-        predictions = identity.of_predictions(cell, open_dataset(cell.dataset, cell.seed), file)
+        known = cell.dataset.id, cell.seed
+        if known not in datasets:
+            datasets[known] = identity.of_dataset(cell.dataset, open_dataset(cell.dataset, cell.seed), cell.seed)
+        predictions = identity.of_predictions(cell, datasets[known], file)
         return identity.digest([predictions, [identity.of_metric(metric) for metric in cell.metrics], cell.seed])
     except Exception as error:  # noqa: BLE001  it will fail; a retry after the repair gets another id
         return identity.digest(["failed", cell.key, str(error)])

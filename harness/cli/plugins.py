@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 import click
 
@@ -10,9 +10,8 @@ from harness.catalogue import plugin_facts, spec_facts
 from harness.cli.options import discover, echo_json, no_plugins_option
 from harness.errors import UsageError, did_you_mean
 from harness.host import Host
-from harness.specs import Spec
+from harness.specs import Role, Spec
 
-_ROLES = ("dataset", "model", "saliency", "metric", "backend", "scenario", "executor", "reporter", "gradient-rule")
 _CATALOGUE = {"task": "", "tasks": "", "requires": "needs ", "provides": "with ", "direction": "", "range": "",
               "unit": "", "conventions": "convention ", "precisions": "", "device": "on "}
 """What the catalogue shows of a declaration, with a word before it."""
@@ -25,7 +24,7 @@ def command() -> None:
 
 
 @command.command("list")
-@click.option("--kind", type=click.Choice(_ROLES), help="The catalogue of one kind of declaration.")
+@click.option("--kind", type=click.Choice(get_args(Role)), help="The catalogue of one kind of declaration.")
 @_FORMAT
 @no_plugins_option
 def list_(kind: str | None, format_: str, no_plugins: tuple[str, ...]) -> int:

@@ -78,10 +78,27 @@ def test_boxes_rounded_over_the_border_are_clipped(tmp_path):
     (item(bbox=[1, 2, 3]), r"annotations\[1\] \(id 1\): its bbox or segmentation is malformed"),
     ({"id": 1, "image_id": 4, "category_id": 3}, r"annotations\[1\] \(id 1\): has neither a bbox nor"),
     ({"id": 1, "image_id": 4}, r"annotations\[1\]: has no 'category_id'"),
+    ({"id": 1, "image_id": 4, "category_id": 3, "segmentation": {"counts": [3, 4]}},
+     r"annotations\[1\] \(id 1\): its bbox or segmentation is malformed: its run lengths have no 'size'"),
+    (item(area="large"), r"annotations\[1\] \(id 1\): its 'area' is 'large'; a number is expected"),
+    (item(image_id=[4]), r"annotations\[1\]: its 'image_id' is \[4\]; a number or a text is expected"),
 ])
 def test_mistakes_are_located(tmp_path, bad, message):
     with pytest.raises(DataError, match=rf"instances\.json: {message}"):
         load(tmp_path, [item(id=0), bad])
+
+
+def test_null_is_what_the_file_does_not_say(tmp_path):
+    path = write(tmp_path, [item(area=None, iscrowd=None)])
+    content = json.loads(path.read_text())
+    content["images"][0] |= {"width": None, "height": None}
+    path.write_text(json.dumps(content))
+    (batch,) = Coco(CocoParams(annotations=path, images=tmp_path)).batches(9)
+    assert batch.targets[0].areas.tolist() == [450]
+    content["images"][0]["width"] = "wide"
+    path.write_text(json.dumps(content))
+    with pytest.raises(DataError, match=r"images\[0\] .*its 'width' is 'wide'; a number is expected"):
+        Coco(CocoParams(annotations=path, images=tmp_path))
 
 
 @pytest.mark.parametrize(("text", "message"), [

@@ -144,6 +144,13 @@ def test_results_on_a_coco_dataset_can_be_held_against_its_own_file(tmp_path):
     assert Numbering.of_file(rows, {"dog": 7, "bus": 2}).categories == [8, 7]
 
 
+def test_names_of_several_words_are_those_of_the_file():
+    rows = CocoMap(CocoMapParams()).measure(samples([[([0, 0, 5, 5], "traffic light")]], [[]],
+                                                    labels=["traffic light", "dog"]))
+    rows = Table({**rows, "id": np.array(["1"])})
+    assert Numbering.of_file(rows, {"dog": 7, "traffic light": 10}).categories == [10, 7]
+
+
 def test_perfect_detections_and_none():
     boxes = [[([4, 4, 20, 20], "cat"), ([30, 30, 110, 110], "dog")]] * 3
     perfect = values(CocoMap(CocoMapParams()), samples(boxes, [[(box, 0.9, ["cat", "dog"].index(label), 0)

@@ -8,9 +8,8 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from harness.api import CellResult, FinishedRun
+from harness.api import CellResult, FinishedRun, rank_correlation
 from harness_reports.html.scores import sample_scores
 from harness_reports.html.text import label
 
@@ -74,13 +73,6 @@ def spearman(pairs: list[tuple[float, float]]) -> float | None:
     """Rank correlation, mean ranks for ties; None with too few pairs or where one side is constant."""
     if len(pairs) < _FEWEST:
         return None
-    one, two = (_ranks(np.array(side, np.float64)) for side in zip(*pairs, strict=True))
-    if not one.std() or not two.std():
-        return None
-    return round(float(np.corrcoef(one, two)[0, 1]), 3)
-
-
-def _ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
-    ends = np.cumsum(counts)
-    return np.asarray((ends - (counts - 1) / 2)[inverse], np.float64)
+    one, two = np.array(pairs, np.float64).T
+    found = rank_correlation(one, two)
+    return None if found is None else round(found, 3)
