@@ -7,9 +7,9 @@
 The folder holds the pictures and `index.json`, a list of {"id", "file", "size", "target", "prediction", "scores"}; size
 is the native [height, width], and all coordinates are native pixels. Masks are pictures of the thumbnail's size. Of
 many boxes the predictions with the highest scores and the largest objects are kept, and "left_out" says how many are
-not. Scores are the metrics' numbers of this sample alone. With a map, "overlay" is the file with the map over the picture (harness.overlay), and "saliency" says {"class", "label",
-"range"}: what it explains, and its least and largest raw value. "maps" lists {"name", "file"} of maps from inside of
-the network, over the picture.
+not. Scores are the metrics' numbers of this sample alone. With a map, "overlay" is the file with the map over the
+picture (harness.overlay), and "saliency" says {"class", "label", "range"}: what it explains, and its least and largest
+raw value. "maps" lists {"name", "file"} of maps from inside of the network, over the picture.
 """
 
 from __future__ import annotations

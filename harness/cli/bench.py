@@ -58,6 +58,7 @@ def command(model: Path, others: tuple[Path, ...], format_: str, no_plugins: tup
     first row with the same batch and threads.
     """
     from harness.benching import bench
+    from harness.cli.progress import BenchProgress
     from harness.cli.rendering import renderer
     from harness.terminal import print_latencies
 
@@ -75,28 +76,6 @@ def command(model: Path, others: tuple[Path, ...], format_: str, no_plugins: tup
     cells = measured.results.cells
     failed = any(cell.status == "failed" for cell in cells) or not any(cell.status == "ok" for cell in cells)
     return EXIT_CELLS if failed else EXIT_OK
-
-
-class BenchProgress:
-    """Which round is being measured, on a terminal's standard error."""
-
-    def __init__(self) -> None:
-        self.last = ""
-
-    def __enter__(self) -> BenchProgress:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self.last:
-            click.echo("\r" + " " * len(self.last) + "\r", err=True, nl=False)
-
-    def __call__(self, key: str, done: int, total: int) -> None:
-        import sys
-
-        if sys.stderr.isatty():
-            text = f"round {done} of {total}: {key.removeprefix('latency/')}"
-            click.echo("\r" + text.ljust(len(self.last)), err=True, nl=False)
-            self.last = text
 
 
 def _request(host: Host, files: Sequence[Path], *, backends: tuple[str, ...], batch: tuple[int, ...] | None,

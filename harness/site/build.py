@@ -75,6 +75,6 @@ def _newer(report: Path, results: Path) -> bool:
 
 def _file(name: str) -> str:
     """A file name of its own for each name; a file system may not tell upper from lower case."""
-    plain = "".join(char if char.isascii() and char.isalnum() or char in "._-" else "_" for char in name)
+    plain = "".join(char if (char.isascii() and char.isalnum()) or char in "._-" else "_" for char in name)
     changed = plain != name or name != name.lower()
     return f"{plain[:_LONGEST]}-{sha256(name.encode()).hexdigest()[:8]}" if changed or len(name) > _LONGEST else name

@@ -91,8 +91,8 @@ def _samples(folder: Path, masks: Path | None) -> list[Sample]:
         if path.suffix.lower() in IMAGE_SUFFIXES and path.name[0] != "." and found.setdefault(path.stem, path) != path:
             raise DataError(f"{found[path.stem]} and {path.name} share the name {path.stem}; remove one of them")
     if not found:
-        raise DataError(f"{folder} has no photographs ({', '.join(IMAGE_SUFFIXES)}); add some, remove the folder, or name "
-                        "the classes to read in `labels`")
+        raise DataError(f"{folder} has no photographs ({', '.join(IMAGE_SUFFIXES)}); add some, remove the folder, or "
+                        "name the classes to read in `labels`")
     return [Sample(f"{folder.name}/{name}", folder.name, path, masks and masks / name) for name, path in found.items()]
 
 

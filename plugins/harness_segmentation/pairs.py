@@ -8,7 +8,16 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.api import ModelCard, Samples, SegmentationTarget, TaskMismatch, did_you_mean, one_of, part_names, unpack_mask
+from harness.api import (
+    ModelCard,
+    Samples,
+    SegmentationTarget,
+    TaskMismatch,
+    did_you_mean,
+    one_of,
+    part_names,
+    unpack_mask,
+)
 
 ClassMap = NDArray[np.int16]
 IGNORED = -1

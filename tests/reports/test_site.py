@@ -74,7 +74,7 @@ def test_the_front_page_names_suites_what_got_worse_and_what_could_not_be_read(p
 
 def test_suites_whose_names_differ_have_pages_of_their_own(published):
     site, done = published
-    assert len(set(str(page).lower() for page in done.out.split())) == 1 + 5
+    assert len({str(page).lower() for page in done.out.split()}) == 1 + 5
     for name in ("a+b", "a_b", "A_B"):
         assert sum(f"<h1><bdi>{name}</bdi></h1>" in page.read_text() for page in (site / "suites").iterdir()) == 1
 

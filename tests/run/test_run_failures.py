@@ -5,6 +5,10 @@ import json
 import pytest
 from onnx import TensorProto, helper
 
+from harness.table import Table
+from harness_runtime.executors import InlineExecutor
+from harness_runtime.params import InlineParams
+
 GOOD = "accuracy/colors/mean/fp32/logged"
 
 # A second bench that must be measured whatever happens in the first.

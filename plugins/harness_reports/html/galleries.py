@@ -88,7 +88,8 @@ def _column(run: FinishedRun, cell: CellResult) -> _Column | None:
         found = {str(entry["id"]): entry for entry in entries}
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    return _Column(cell, folder, found, {id_: _scores(entry) for id_, entry in found.items()} | sample_scores(run, cell))
+    shown = {id_: _scores(entry) for id_, entry in found.items()}
+    return _Column(cell, folder, found, shown | sample_scores(run, cell))
 
 
 def _sheet(kind: str, dataset: str, columns: list[_Column], pictures: Pictures) -> Sheet:
