@@ -18,6 +18,7 @@ from harness import identity
 from harness.cache import IDS, Cache
 from harness.card import ModelCard
 from harness.contracts import Batch, Dataset, Metric, ModelFile, Progress, Samples, Unreadable
+from harness.datasets import evenly_spaced
 from harness.errors import CellError, DataError, PluginError
 from harness.geometry import Fit, Size, place, prepare
 from harness.host import blame, create
@@ -26,7 +27,7 @@ from harness.opened import OpenedModel, automatic_batch, available_threads, open
 from harness.plan import Cell
 from harness.prefetch import prefetched
 from harness.results import CurveResult, MetricResult
-from harness.showcase import CANDIDATES, evenly_spaced
+from harness.showcase import CANDIDATES
 from harness.stats import intervals, stable_seed
 from harness.suite import MetricEntry
 from harness.table import Table

@@ -75,9 +75,9 @@ class CellGroup:
         dataset, measured = quality.measure(cell, file, self.cache, progress)
         metrics, curves = quality.summarize(cell, measured)
         files = self._save_rows(cell, measured.rows, measured.predictions)
-        extras = _Extras()
-        files |= extras.get("its pictures", lambda: self._save_thumbnails(cell, file, dataset, measured), {})
-        files |= extras.get("the record of its training", lambda: self._keep_record(cell, Path(file.path)), {})
+        extras, none = _Extras(), dict[str, str]()
+        files |= extras.get("its pictures", lambda: self._save_thumbnails(cell, file, dataset, measured), none)
+        files |= extras.get("the record of its training", lambda: self._keep_record(cell, Path(file.path)), none)
         gflop = extras.get("its operations", lambda: _gflop(file), None)
         unreadable = unreadable_note(measured.unreadable, len(dataset))
         cost = Cost(seconds=round(time.perf_counter() - started, 3), model_mb=_megabytes(file), gflop=gflop,

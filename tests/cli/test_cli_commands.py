@@ -137,7 +137,6 @@ def test_an_unexpected_error_is_not_the_exit_code_of_a_gate(cli, monkeypatch):
     ("run", "SUITE", "--format", "acme"), ("run", "SUITE", "--executor", "acme"), ("report", "RUN", "--format", "acme"),
     ("report", "RUN", "--format", "acme", "--output", "out"), ("bench", "net.onnx", "--format", "acme"),
     ("bench", "net.onnx", "--backend", "acme"), ("bench", "net.onnx", "--scenario", "acme"),
-    ("explain", "net.onnx", "photo.jpg", "--method", "acme"),
 ], ids=" ".join)
 def test_what_a_broken_plugin_may_have_had_is_its_fault(cli, tmp_plugin, suite, tmp_path, arguments):
     places = {"SUITE": suite, "RUN": tmp_path}

@@ -138,7 +138,7 @@ def test_rows_are_plain_arrays_with_one_row_per_sample(lab):
 
 
 def test_latency_samples_are_raw_nanoseconds(lab):
-    outcome = lab.run(lab.suite + LATENCY)
+    outcome = lab.run(lab.suite + lab.other + LATENCY)
     for cell in outcome.results.cells:
         with np.load(outcome.directory / cell.files["samples"], allow_pickle=False) as archive:
             samples, rounds = archive["nanoseconds"], archive["round"]
