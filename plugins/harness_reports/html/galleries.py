@@ -61,7 +61,7 @@ class Sheet:
 
 @dataclass(slots=True)
 class _Column:
-    """entries: of the samples with pictures; scores: of all samples that were scored, by id."""
+    """entries: of the samples with pictures; scores: of all samples that were scored, in the order of the dataset."""
 
     cell: CellResult
     folder: Path
@@ -88,8 +88,9 @@ def _column(run: FinishedRun, cell: CellResult) -> _Column | None:
         found = {str(entry["id"]): entry for entry in entries}
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    shown = {id_: _scores(entry) for id_, entry in found.items()}
-    return _Column(cell, folder, found, shown | sample_scores(run, cell))
+    scores = sample_scores(run, cell)
+    return _Column(cell, folder, found, scores | {id_: _scores(entry) for id_, entry in found.items()
+                                                  if id_ not in scores})
 
 
 def _sheet(kind: str, dataset: str, columns: list[_Column], pictures: Pictures) -> Sheet:
