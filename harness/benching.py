@@ -141,7 +141,8 @@ def _result(outcome: Outcome) -> CellResult:
     megabytes = round(Path(opening.file.path).stat().st_size / 1e6, 3)
     return base_result(cell, "", status="ok", latency=outcome.latency, runs_on=opening.runs_on,
                        executed=dict(opening.executed), settings=dict(opening.settings), **model_fields(opening.file),
-                       cost=Cost(seconds=round(outcome.seconds, 3), peak_rss_mb=outcome.peak_rss_mb,
+                       cost=Cost(seconds=round(outcome.seconds, 3), peak_rss_mb=outcome.peaks.rss,
+                                 gpu_mb=outcome.peaks.gpu,
                                  model_mb=megabytes))
 
 

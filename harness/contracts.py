@@ -230,9 +230,9 @@ class Timing:
 
     One query is `batch` samples. note: what a reader must know, e.g. that warm-up did not become steady; parts: by
     name, nanoseconds of a part of each query, e.g. of opening a session; invalid: why the measurement is not valid,
-    where something else than the harness judged it; joules: used by the machine's processors meanwhile, warm-up
-    included, where it can be read; queueing: nanoseconds that threads of the process waited for a core per nanosecond
-    of the turn, warm-up included, where it can be read.
+    where something else than the harness judged it; joules, gpu_joules: used by the machine's processors and GPUs
+    meanwhile, warm-up included, where it can be read; queueing: nanoseconds that threads of the process waited for a
+    core per nanosecond of the turn, warm-up included, where it can be read.
     """
 
     nanoseconds: NDArray[np.int64]
@@ -243,6 +243,7 @@ class Timing:
     parts: Mapping[str, NDArray[np.int64]] = field(default_factory=dict)
     invalid: str | None = None
     joules: float | None = None
+    gpu_joules: float | None = None
     queueing: float | None = None
 
 

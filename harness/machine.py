@@ -72,7 +72,8 @@ class EnergyMeter:
 
     def read(self) -> float | None:
         """Since the first reading; None where no counter is readable. A counter that wraps is followed."""
-        zones = [zone for zone in sorted(self.root.glob("intel-rapl:*")) if zone.name.count(":") == 1]
+        zones = [zone for zone in sorted(self.root.glob("intel-rapl:*"))
+                 if (_read(zone / "name") or "").startswith("package")]  # others are parts of these, or hold them
         values = {zone: value for zone in zones if (value := _number(zone / "energy_uj")) is not None}
         if not values:
             return None

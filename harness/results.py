@@ -93,6 +93,8 @@ class LatencyResult(Record):
     """Relative to what a large float32 matrix product reached on the same backend and threads."""
     energy_mj: float | None = None
     """Millijoules per query of all processor packages (RAPL), whoever used them; null where they are not readable."""
+    gpu_energy_mj: float | None = None
+    """Millijoules per query of all GPUs (NVML), whoever used them."""
     throughput: float | None = None
     """Samples per second."""
     throughput_ci: tuple[float, float] | None = None
@@ -128,6 +130,8 @@ class Cost(Record):
     """Wall time, model loading and metrics included."""
     peak_rss_mb: float | None = None
     """Only where a fresh process measured it."""
+    gpu_mb: float | None = None
+    """GPU memory of the process that measured it (NVML), where it had one model."""
     forward_passes: int | None = None
     """Samples sent through the model; 0 when everything was cached."""
     model_mb: float | None = None

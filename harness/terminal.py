@@ -256,7 +256,8 @@ def _quality_table(title: str, cells: Sequence[CellResult]) -> Table:
 
 
 def _latency_table(cells: Sequence[CellResult]) -> Table:
-    table = _table("latency", Column(overflow="fold"), *_right("p50 ms", "p90 ms", "p99 ms", "CPU ms", "samples/s", "ratio"))
+    numbers = ("p50 ms", "p90 ms", "p99 ms", "CPU ms", "samples/s", "ratio")
+    table = _table("latency", Column(overflow="fold"), *_right(*numbers))
     for cell, short in zip(cells, _short_names(cells), strict=True):
         name = escape(short)
         if cell.latency is None:

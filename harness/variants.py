@@ -193,7 +193,8 @@ def _image_input(model: onnx.ModelProto) -> str:
 def _key(file: ModelFile, precision: str, calibration: Calibration | None) -> str:
     from harness import identity
 
-    facts: dict[str, Any] = {"model": identity.of_model(file), "precision": precision, "producer": _producer()}
+    facts: dict[str, Any] = {"model": identity.of_model(file), "precision": precision, "producer": _producer(),
+                             "sources": identity.package_sources("harness")}
     if precision == "int8" and calibration is not None:
         facts |= {"settings": calibration.settings, "count": calibration.count, "max_loss": calibration.max_loss,
                   "data": [_data(entry) for entry in (calibration.dataset, calibration.check)],

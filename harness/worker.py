@@ -105,7 +105,7 @@ class CellGroup:
         Table({"nanoseconds": np.concatenate([turn.nanoseconds for turn in turns]),
                "round": np.repeat(np.arange(len(turns)), [len(turn.nanoseconds) for turn in turns])}
               ).save(self.directory / name)
-        cost = Cost(seconds=round(outcome.seconds, 3), peak_rss_mb=outcome.peak_rss_mb,
+        cost = Cost(seconds=round(outcome.seconds, 3), peak_rss_mb=outcome.peaks.rss, gpu_mb=outcome.peaks.gpu,
                     model_mb=_megabytes(opening.file), gflop=opening.gflop)
         return base_result(cell, id_, status="ok", latency=outcome.latency, runs_on=opening.runs_on, cost=cost,
                            executed=dict(opening.executed), settings=dict(opening.settings),

@@ -127,8 +127,8 @@ def _thorough(cell: Cell, *measured: CellResult) -> Cell:
     """The cell with many short turns: two at a time can afford more rounds than a bench of many, and noise needs them.
 
     As many turns of 20 ms, or of two queries, as two cells can have beside new sessions within BUDGET_S, 100 at most;
-    never fewer than the suite asks for, unless the machine is so busy that the time is over before. Scenarios that have no
-    such parameters stay as they are.
+    never fewer than the suite asks for, unless the machine is so busy that the time is over before. Scenarios that have
+    no such parameters stay as they are.
     """
     setting = cell.latency
     if setting is None or not {"rounds", "min_duration_s"} <= set(type(setting.params).model_fields):
@@ -158,7 +158,7 @@ def _note(again: SideBySide) -> str:
     if again.disturbed:
         notes.append("the machine was disturbed: the fastest query of each round decides")
     if (sessions := min(again.old.sessions, again.new.sessions)) < FEWEST_SESSIONS:
-        notes.append(f"{sessions} session(s) of each, as opening takes long: one that lies badly in memory could decide")
+        notes.append(f"sessions of each, as opening takes long: {sessions}; one that lies badly in memory may decide")
     return "; ".join(notes)
 
 

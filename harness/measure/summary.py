@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -29,7 +29,9 @@ def latency_result(turns: Sequence[Timing], scenario: str, batch: int, threads: 
         scenario=scenario, batch=batch, threads=threads, n=n, **_percentiles(samples),
         mean_ms=float(samples.mean()) * MS if n else None,
         cpu_ms=sum(turn.cpu_ns for turn in turns) / n * MS if n else None,
-        queueing=_queueing(turns), energy_mj=_energy(turns), throughput=n * batch * SECOND / elapsed if elapsed else None,
+        queueing=_queueing(turns), energy_mj=_energy(turns, lambda turn: turn.joules),
+        gpu_energy_mj=_energy(turns, lambda turn: turn.gpu_joules),
+        throughput=n * batch * SECOND / elapsed if elapsed else None,
         throughput_ci=_throughput_interval(turns, batch, seed),
         ci=_median_interval(turns, samples, seed),
         rounds=[float(np.median(turn.nanoseconds)) * MS for turn in turns if len(turn.nanoseconds)],
@@ -69,10 +71,10 @@ def _queueing(turns: Sequence[Timing]) -> float | None:
     return float(np.mean(shares)) if shares else None
 
 
-def _energy(turns: Sequence[Timing]) -> float | None:
+def _energy(turns: Sequence[Timing], used: Callable[[Timing], float | None]) -> float | None:
     """Millijoules per query, those that only settled included; the first turn has its long warm-up and is left out."""
-    later = [(turn.joules, len(turn.nanoseconds) + turn.warmup_queries) for turn in turns[1:]
-             if turn.joules is not None]
+    later = [(joules, len(turn.nanoseconds) + turn.warmup_queries) for turn in turns[1:]
+             if (joules := used(turn)) is not None]
     queries = sum(count for _, count in later)
     return 1e3 * sum(joules for joules, _ in later) / queries if queries else None
 

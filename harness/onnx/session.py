@@ -28,8 +28,8 @@ def open_session(path: Path, *, provider: str = CPU, provider_options: Mapping[s
     """Open an ONNX file with onnxruntime.
 
     threads: of one operator; inter_threads: operators at a time. provider_options: as onnxruntime names them.
-    Raises ModelFileError for a file that can not be used and BackendUnavailable when onnxruntime would run it
-    anywhere else than on `provider` (it falls back to the CPU in silence).
+    Raises ModelFileError for a file that can not be used, BackendUnavailable where `provider` does not work, and
+    CellError where it works and onnxruntime would run this file elsewhere (it falls back to the CPU in silence).
     """
     ort = onnxruntime()
     path = Path(path)
@@ -57,8 +57,9 @@ def open_session(path: Path, *, provider: str = CPU, provider_options: Mapping[s
 def _assert_provider(path: Path, session: Any, provider: str) -> None:
     actual = session.get_providers()[0]
     if actual != provider:
-        why = provider_problem(provider) or "it did not say why"
-        raise BackendUnavailable(f"{path}: asked for {provider}, but onnxruntime would run it on {actual}: {why}")
+        if (problem := provider_problem(provider)) is not None:
+            raise BackendUnavailable(problem)
+        raise CellError(f"{path}: asked for {provider}, which works here, but onnxruntime would run it on {actual}")
 
 
 class OrtSession:

@@ -19,7 +19,7 @@ from harness.contracts import Timing
 from harness.failures import exit_reason
 from harness.plan import Cell
 from harness.results import ErrorResult
-from harness.timing.station import Failure, Opening, Station
+from harness.timing.station import UNKNOWN, Failure, Opening, Peaks, Station
 
 _COMMAND = "from harness.timing.remote import serve; serve()"
 _GRACE_S = 10
@@ -50,10 +50,9 @@ class RemoteStation:
         answer: Timing | Failure = self._ask("measure", key, turn)
         return answer
 
-    def peak_rss_mb(self) -> float | None:
-        """Of the process so far; None when it can not be known."""
-        answer = self._ask("peak_rss_mb")
-        return answer if isinstance(answer, float) else None
+    def peaks_mb(self) -> Peaks:
+        answer = self._ask("peaks_mb")
+        return answer if isinstance(answer, Peaks) else UNKNOWN
 
     def close(self) -> None:
         """End the process."""
@@ -86,14 +85,12 @@ def _piped(stream: IO[bytes] | None) -> IO[bytes]:
 
 def serve() -> None:
     """In the process: answer until the input ends."""
-    from harness.failures import peak_rss_mb
-
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever started it decides when it ends
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what libraries print is no answer
     station = Station()
     calls: dict[str, Callable[..., object]] = {
-        "open": station.open, "reopen": station.reopen, "measure": station.measure, "peak_rss_mb": peak_rss_mb}
+        "open": station.open, "reopen": station.reopen, "measure": station.measure, "peaks_mb": station.peaks_mb}
     while True:
         try:
             call = pickle.load(sys.stdin.buffer)

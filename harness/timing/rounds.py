@@ -12,14 +12,13 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from harness.contracts import Progress, Timing
-from harness.failures import peak_rss_mb
 from harness.host import create
 from harness.measure import Spin, latency_result
 from harness.plan import Cell
 from harness.results import LatencyResult
 from harness.stats import stable_seed
 from harness.timing.remote import RemoteStation
-from harness.timing.station import Failure, Opening, Station
+from harness.timing.station import UNKNOWN, Failure, Opening, Peaks, Station
 
 FEWEST_ROUNDS = 10
 """What a measurement with a time limit has at least."""
@@ -27,6 +26,10 @@ SESSIONS = 5
 """Of each cell of a bench."""
 REOPENING = 0.5
 """Of the time that turns took, what new sessions may take besides."""
+
+
+Place = tuple[str, int]
+"""Backend and threads: what has a process of its own, because some engines set their threads for a whole process."""
 
 
 class AnyStation(Protocol):
@@ -37,6 +40,8 @@ class AnyStation(Protocol):
     def reopen(self, cells: Sequence[Cell]) -> list[Opening | Failure]: ...
 
     def measure(self, key: str, turn: int) -> Timing | Failure: ...
+
+    def peaks_mb(self) -> Peaks: ...
 
     def close(self) -> None: ...
 
@@ -52,7 +57,7 @@ class Outcome:
     beside: list[int] = field(default_factory=list)
     latency: LatencyResult | None = None
     seconds: float = 0.0
-    peak_rss_mb: float | None = None
+    peaks: Peaks = UNKNOWN
     sessions: int = 1
 
     @property
@@ -70,16 +75,18 @@ def measure_cells(cells: Sequence[Cell], progress: Progress, *, fresh_process: b
                   isolated: bool = False, seconds: float | None = None, sessions: int = SESSIONS) -> list[Outcome]:
     """Measure latency cells in turns.
 
-    One backend is measured in this process; of several each has its own, and only one works at a time. Whatever
-    happens to a cell, the others go on. fresh_process: this process did nothing else, so that its peak is a cell's;
-    isolated: nothing is opened in this process, even of one backend; seconds: no round is started later, once there
-    are FEWEST_ROUNDS; sessions: each cell has so many, one after the other, because some sessions are slower than others
-    of the same file for as long as they live; fewer where opening them takes long.
+    One backend is measured in this process; of several, or with several numbers of threads, each has its own, and only
+    one works at a time. Whatever happens to a cell, the others go on.
+
+    fresh_process: this process did nothing else, so that its peak is a cell's; isolated: nothing is opened in this
+    process, even of one backend; seconds: no round is started later, once there are FEWEST_ROUNDS; sessions: each cell
+    has so many, one after the other, because some sessions are slower than others of the same file for as long as they
+    live; fewer where opening them takes long.
     """
     outcomes = [Outcome(cell) for cell in cells]
     with _stations(cells, isolated) as stations:
         for outcome in outcomes:
-            _open(outcome, stations[outcome.cell.backend.id])
+            _open(outcome, stations[_place(outcome.cell)])
         spin = Spin()
         latest = math.inf if seconds is None else time.perf_counter() + seconds
         _measure(outcomes, stations, spin, progress, latest, sessions)
@@ -91,7 +98,7 @@ def measure_cells(cells: Sequence[Cell], progress: Progress, *, fresh_process: b
     return outcomes
 
 
-def _measure(outcomes: Sequence[Outcome], stations: dict[str, AnyStation], spin: Spin, progress: Progress,
+def _measure(outcomes: Sequence[Outcome], stations: dict[Place, AnyStation], spin: Spin, progress: Progress,
              latest: float, sessions: int) -> None:
     rounds = max((outcome.opening.rounds for outcome in outcomes if outcome.opening), default=0)
     reopening = _Reopening(outcomes, stations, sessions)
@@ -106,9 +113,13 @@ def _measure(outcomes: Sequence[Outcome], stations: dict[str, AnyStation], spin:
         turns = [outcome for outcome in outcomes if outcome.has_turn(round_, rounds)]
         order.shuffle(turns)  # so that nobody always follows the same cell
         for outcome in turns:
-            _turn(outcome, stations[outcome.cell.backend.id])
+            _turn(outcome, stations[_place(outcome.cell)])
             outcome.beside += [before, before := spin()]
             progress(outcome.cell.key, len(outcome.turns), outcome.opening.rounds if outcome.opening else 0)
+
+
+def _place(cell: Cell) -> Place:
+    return cell.backend.id, cell.latency.threads if cell.latency else 0
 
 
 def _open(outcome: Outcome, station: AnyStation) -> None:
@@ -123,10 +134,13 @@ def _open(outcome: Outcome, station: AnyStation) -> None:
 
 @dataclass(slots=True)
 class _Reopening:
-    """New sessions for all cells now and then. The next is expected to take as long as the last."""
+    """New sessions for all cells now and then. The next is expected to take as long as the last.
+
+    There are none where a session chose its settings by measuring: another could choose differently.
+    """
 
     outcomes: Sequence[Outcome]
-    stations: dict[str, AnyStation]
+    stations: dict[Place, AnyStation]
     sessions: int
     _expected: float = field(init=False)
     _spent: float = 0.0
@@ -137,6 +151,8 @@ class _Reopening:
 
     def due(self, round_: int, rounds: int) -> bool:
         """Whether the sessions end before this round, which they do not where new ones would take too long."""
+        if any(outcome.opening and outcome.opening.settings for outcome in self.outcomes):
+            return False
         if not round_ or round_ * self.sessions // rounds == (round_ - 1) * self.sessions // rounds:
             return False
         turns = time.perf_counter() - self._began - self._spent
@@ -145,8 +161,8 @@ class _Reopening:
     def __call__(self) -> None:
         """Open them; a cell that can not be opened again fails."""
         started = time.perf_counter()
-        for name, station in self.stations.items():
-            own = [outcome for outcome in self.outcomes if outcome.open and outcome.cell.backend.id == name]
+        for place, station in self.stations.items():
+            own = [outcome for outcome in self.outcomes if outcome.open and _place(outcome.cell) == place]
             for outcome, answer in zip(own, station.reopen([outcome.cell for outcome in own]), strict=True):
                 if isinstance(answer, Failure):
                     outcome.failure = answer
@@ -177,39 +193,38 @@ def _summarize(outcome: Outcome, spin: Spin, session: str) -> None:
     except Exception as error:  # noqa: BLE001  a plugin's scenario
         outcome.failure = Failure.of(error)
         return
-    outcome.latency = result.model_copy(update={"session": session, "noisy": spin.noisy(outcome.beside, result.queueing),
-                                                "sessions": outcome.sessions, **_speed(outcome.opening, result)})
+    noisy = spin.noisy(outcome.beside, result.queueing)
+    outcome.latency = result.model_copy(update={"session": session, "noisy": noisy, "sessions": outcome.sessions,
+                                                **_speed(outcome, result)})
 
 
-def _speed(opening: Opening | None, latency: LatencyResult) -> dict[str, float]:
-    if opening is None or not opening.gflop or not latency.p50_ms:
+def _speed(outcome: Outcome, latency: LatencyResult) -> dict[str, float]:
+    opening, setting = outcome.opening, outcome.cell.latency
+    if opening is None or setting is None or not opening.gflop or not latency.p50_ms or not setting.spec.model_only:
         return {}
     speed = opening.gflop * latency.batch / latency.p50_ms * 1e3
     return {"gflops": speed, **({"peak_share": speed / opening.peak_gflops} if opening.peak_gflops else {})}
 
 
 @contextmanager
-def _stations(cells: Sequence[Cell], isolated: bool) -> Iterator[dict[str, AnyStation]]:
-    backends = list(dict.fromkeys(cell.backend.id for cell in cells))
-    stations: dict[str, AnyStation] = {}
+def _stations(cells: Sequence[Cell], isolated: bool) -> Iterator[dict[Place, AnyStation]]:
+    places = list(dict.fromkeys(map(_place, cells)))
+    stations: dict[Place, AnyStation] = {}
     try:
-        for backend in backends:
-            stations[backend] = Station() if len(backends) == 1 and not isolated else RemoteStation()
+        for place in places:
+            stations[place] = Station() if len(places) == 1 and not isolated else RemoteStation()
         yield stations
     finally:
         for station in stations.values():
             station.close()
 
 
-def _add_peaks(outcomes: Sequence[Outcome], stations: dict[str, AnyStation], fresh_process: bool) -> None:
+def _add_peaks(outcomes: Sequence[Outcome], stations: dict[Place, AnyStation], fresh_process: bool) -> None:
     """Peak memory, where a process of its own had one model: of several nobody could tell whose it was."""
-    for name, station in stations.items():
-        own = [outcome for outcome in outcomes if outcome.cell.backend.id == name]
+    for place, station in stations.items():
+        own = [outcome for outcome in outcomes if _place(outcome.cell) == place]
         if len({(outcome.cell.model.id, outcome.cell.precision) for outcome in own}) > 1:
             continue
-        if isinstance(station, RemoteStation):
-            peak = station.peak_rss_mb()
-        else:
-            peak = peak_rss_mb() if fresh_process else None
+        peaks = station.peaks_mb()
         for outcome in own:
-            outcome.peak_rss_mb = peak
+            outcome.peaks = peaks if fresh_process or isinstance(station, RemoteStation) else UNKNOWN

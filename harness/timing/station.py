@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,8 +16,9 @@ from harness import identity
 from harness.card import InputSpec
 from harness.contracts import InferenceSession, ModelFile, Scenario, Subject, Timing
 from harness.errors import BackendUnavailable
-from harness.failures import error_result
+from harness.failures import error_result, peak_rss_mb
 from harness.geometry import normalize
+from harness.gpus import GpuMeter
 from harness.host import blame, create
 from harness.machine import EnergyMeter, queueing_ns
 from harness.measure import warm_up
@@ -49,6 +50,16 @@ class Opening:
     peak_gflops: float | None = None
 
 
+class Peaks(NamedTuple):
+    """Megabytes of a process. gpu: now, which is the most so far, as engines keep what they once had."""
+
+    rss: float | None = None
+    gpu: float | None = None
+
+
+UNKNOWN = Peaks()
+
+
 @dataclass(frozen=True, slots=True)
 class Failure:
     """Why a cell has no measurement. reason: the cell is skipped; error: it failed."""
@@ -72,6 +83,7 @@ class Station:
     _peaks: dict[int, float | None] = field(default_factory=dict)
     _stack: ExitStack = field(default_factory=ExitStack)
     _energy: EnergyMeter = field(default_factory=EnergyMeter)
+    _gpus: GpuMeter = field(default_factory=GpuMeter)
 
     def open(self, cell: Cell) -> Opening | Failure:
         """Get a latency cell ready. Nothing is raised: whatever happens becomes a Failure."""
@@ -83,12 +95,14 @@ class Station:
     def measure(self, key: str, turn: int) -> Timing | Failure:
         """One turn of an opened cell."""
         scenario, cell, subject = self._cells[key]
-        energy, queueing, start = self._energy.read(), queueing_ns(), time.perf_counter_ns()
+        energy, gpus, queueing = self._energy.read(), self._gpus.joules(), queueing_ns()
+        start = time.perf_counter_ns()
         try:
             with blame(_setting(cell).spec):
                 timing = scenario.measure(subject, turn)
             spent = time.perf_counter_ns() - start
             return replace(timing, joules=_since(energy, self._energy.read()),
+                           gpu_joules=_since(gpus, self._gpus.joules()),
                            queueing=_share(_since(queueing, queueing_ns()), spent))
         except Exception as error:  # noqa: BLE001  a failed cell is a result
             return Failure.of(error)
@@ -97,6 +111,10 @@ class Station:
         """New sessions for opened cells, warmed up, instead of the ones that they had. Nothing is raised."""
         self.close()
         return [self._again(cell) for cell in cells]
+
+    def peaks_mb(self) -> Peaks:
+        """Of this process so far."""
+        return Peaks(peak_rss_mb(), self._gpus.used_mb())
 
     def subject(self, key: str) -> Subject:
         """What scenarios time of an opened cell."""
@@ -126,8 +144,9 @@ class Station:
         query, session = self._query(cell, file, setting)
         subject = Subject(query, partial(_opened, cell), setting.batch, stable_seed(cell.seed, cell.key))
         self._cells[cell.key] = scenario, cell, subject
-        return Opening(session.runs_on, rounds, file, executed(session), chosen(session), self._gflop(cell),
-                       self._peak(cell))
+        gflop = self._gflop(cell)
+        return Opening(session.runs_on, rounds, file, executed(session), chosen(session), gflop,
+                       self._peak(cell) if gflop else None)
 
     def _query(self, cell: Cell, file: ModelFile,
                setting: LatencySetting) -> tuple[Callable[[], None], InferenceSession]:

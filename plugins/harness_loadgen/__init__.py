@@ -18,5 +18,5 @@ def harness_scenarios() -> Iterable[ScenarioSpec]:
         ScenarioSpec(name="loadgen-offline", summary="LoadGen's Offline: one query of all samples, in batches.",
                      params=OfflineParams, factory="harness_loadgen.scenario:LoadGen"),
         ScenarioSpec(name="loadgen-server", summary="LoadGen's Server: Poisson arrivals, a latency bound; batch 1.",
-                     params=ServerParams, factory="harness_loadgen.scenario:LoadGen"),
+                     params=ServerParams, factory="harness_loadgen.scenario:LoadGen", model_only=False),
     ]

@@ -46,9 +46,9 @@ def harness_scenarios() -> Iterable[ScenarioSpec]:
         ScenarioSpec(name="offline", summary="All samples are there at once: throughput of batches back to back.",
                      params=OfflineParams, factory="harness_runtime.scenarios:Offline"),
         ScenarioSpec(name="server", summary="Open loop: Poisson arrivals, and a bound on a latency percentile.",
-                     params=ServerParams, factory="harness_runtime.scenarios:Server"),
+                     params=ServerParams, factory="harness_runtime.scenarios:Server", model_only=False),
         ScenarioSpec(name="cold-start", summary="A new session and its first inference.",
-                     params=ColdStartParams, factory="harness_runtime.scenarios:ColdStart"),
+                     params=ColdStartParams, factory="harness_runtime.scenarios:ColdStart", model_only=False),
     ]
 
 

@@ -69,9 +69,10 @@ def test_gpus_as_nvidia_smi_tells():
 
 def test_energy_counters_are_summed_and_followed_over_their_end(tmp_path):
     assert EnergyMeter(tmp_path).read() is None
-    zones = [tmp_path / "intel-rapl:0", tmp_path / "intel-rapl:1", tmp_path / "intel-rapl:0:0"]
-    for zone in zones:
+    zones = [tmp_path / "intel-rapl:0", tmp_path / "intel-rapl:1", tmp_path / "intel-rapl:2"]
+    for zone, name in zip(zones, ("package-0", "package-1", "psys"), strict=True):
         zone.mkdir()
+        (zone / "name").write_text(f"{name}\n")
         (zone / "max_energy_range_uj").write_text("10000000")
 
     def set_to(*values):

@@ -9,7 +9,7 @@ import pytest
 from onnx import helper
 from onnx.reference import ReferenceEvaluator
 
-from harness.errors import BackendUnavailable, ModelFileError
+from harness.errors import BackendUnavailable, CellError, ModelFileError
 from harness.onnx import providers, session
 from harness.onnx.session import open_session
 
@@ -192,5 +192,5 @@ def test_fallback_is_an_error_naming_both_providers(make_model, save, monkeypatc
             return ["CPUExecutionProvider"]
 
     monkeypatch.setattr(session, "provider_problem", lambda provider: None)
-    with pytest.raises(BackendUnavailable, match=r"asked for CUDAExecutionProvider, but .* on CPUExecutionProvider"):
+    with pytest.raises(CellError, match=r"asked for CUDAExecutionProvider, .* on CPUExecutionProvider"):
         session._assert_provider(path, Fallen(), "CUDAExecutionProvider")
