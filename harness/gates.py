@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Protocol
 
-from harness.errors import did_you_mean
+from harness.errors import did_you_mean, one_of
 from harness.results import CellResult, GateResult, LatencyResult
 from harness.suite import GateTable
 
@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from harness.signedrank import Shift
 
 _LEVEL = 0.05
+OVER_ROUNDS = ("p50_ms", "p90_ms", "p95_ms", "p99_ms", "mean_ms", "cpu_ms", "throughput")
+"""Latency fields that every round has a value of: what `max_regression` can compare with the baseline's."""
+Check = Callable[[str, str], str | None]
+"""(key of a cell, metric) -> why the value can not be compared with the baseline's, None when it can."""
 
 
 class Again(Protocol):
@@ -28,31 +32,25 @@ class Again(Protocol):
 
 
 def evaluate(gate: GateTable, cells: Sequence[CellResult], baseline: Mapping[str, CellResult] | None,
-             again: Again | None = None) -> GateResult:
-    """Test one gate on the point values of all ok cells that it matches.
+             again: Again | None = None, check: Check | None = None) -> GateResult:
+    """Test one gate on the point values of all ok cells that it matches; skipped ones do not count.
 
-    A gate that matches no ok cell, or a metric that a matching cell does not have, fails: silence is no success.
-    again: latencies measured beside the baseline's, for `max_regression`; it fails where the ratio over the rounds
-    exceeds what is allowed and is significant at the 5 % level.
+    A gate fails where it matches no ok cell or one that failed, a metric that a matching cell does not have, or a
+    latency that is not valid: silence is no success. again: latencies measured beside the baseline's, for
+    `max_regression`; it fails where the ratio over the rounds exceeds what is allowed and is significant at the 5 %
+    level. check: whether a metric can be compared with the baseline's.
     """
     matched = [cell for cell in cells if fnmatchcase(cell.key, gate.cell)]
     measured = [cell for cell in matched if cell.status == "ok"]
     keys = [cell.key for cell in measured]
-    if not measured:
-        found = " and ".join(sorted({cell.status for cell in matched}))
-        what = f"only {found} cells match" if matched else "no cell matches"
-        return GateResult(expression=expression(gate), passed=False, reason=what)
+    if problem := _untested(matched, measured) or _unusable(gate, measured):
+        return GateResult(expression=expression(gate), passed=False, cells=keys, reason=problem)
     values = {cell.key: value_of(cell, gate.metric) for cell in measured}
-    missing = [key for key, value in values.items() if value is None]
-    if missing:
-        known = {name for cell in measured for name in result_names(cell)} - {gate.metric}
-        return GateResult(expression=expression(gate), passed=False, cells=keys,
-                          reason=f'{missing[0]} has no value "{gate.metric}"{did_you_mean(gate.metric, known)}')
     present = {key: value for key, value in values.items() if value is not None}
     if remeasures(gate):
         return _slowdown(gate, keys, again)
     if gate.max_regression is not None:
-        return _regression(gate, measured, present, baseline or {})
+        return _regression(gate, measured, present, baseline or {}, check)
     worst = min(present.values()) if gate.min is not None else max(present.values())
     passed = worst >= gate.min if gate.min is not None else gate.max is not None and worst <= gate.max
     return GateResult(expression=expression(gate), passed=passed, value=worst, cells=keys)
@@ -71,6 +69,14 @@ def remeasures(gate: GateTable) -> bool:
     return gate.max_regression is not None and gate.metric in LatencyResult.model_fields
 
 
+def unmeasurable(gate: GateTable) -> str | None:
+    """Why a gate would ask for a measurement that can not answer it, None when it does not."""
+    if not remeasures(gate) or gate.metric in OVER_ROUNDS:
+        return None
+    return (f'"{gate.metric}" is no number of a round, so that it can not be compared with a baseline measured in the '
+            f"same rounds: take {one_of(OVER_ROUNDS)}, or min or max")
+
+
 def value_of(cell: CellResult, name: str) -> float | None:
     """A metric's value or a latency field by name; None when the cell does not have it."""
     if name in cell.metrics:
@@ -84,8 +90,29 @@ def result_names(cell: CellResult) -> list[str]:
     return [*cell.metrics, *(name for name in LatencyResult.model_fields if value_of(cell, name) is not None)]
 
 
+def _untested(matched: Sequence[CellResult], measured: Sequence[CellResult]) -> str | None:
+    """Why the cells that a gate matches do not say what it asks."""
+    if not measured:
+        found = " and ".join(sorted({cell.status for cell in matched}))
+        return f"only {found} cells match" if matched else "no cell matches"
+    failed = [cell.key for cell in matched if cell.status == "failed"]
+    return f"{len(failed)} of {len(matched)} cells that match failed: {', '.join(failed)}" if failed else None
+
+
+def _unusable(gate: GateTable, measured: Sequence[CellResult]) -> str | None:
+    """Which value is missing or stands for nothing."""
+    for cell in measured:
+        if value_of(cell, gate.metric) is None:
+            known = {name for each in measured for name in result_names(each)} - {gate.metric}
+            return f'{cell.key} has no value "{gate.metric}"{did_you_mean(gate.metric, known)}'
+    for cell in measured:
+        if gate.metric not in cell.metrics and cell.latency is not None and not cell.latency.valid:
+            return f"{cell.key} is not valid" + (f": {cell.latency.why}" if cell.latency.why else "")
+    return None
+
+
 def _regression(gate: GateTable, cells: Sequence[CellResult], values: Mapping[str, float],
-                baseline: Mapping[str, CellResult]) -> GateResult:
+                baseline: Mapping[str, CellResult], check: Check | None) -> GateResult:
     """value: the largest relative loss among the cells, positive when worse."""
     losses = {}
     for cell in cells:
@@ -94,7 +121,7 @@ def _regression(gate: GateTable, cells: Sequence[CellResult], values: Mapping[st
         if old is None or before is None:
             return GateResult(expression=expression(gate), passed=False, cells=list(values),
                               reason=f'the baseline has no ok cell "{cell.key}" with "{gate.metric}"')
-        if problem := _incomparable(cell, old, gate.metric):
+        if problem := _incomparable(cell, old, gate.metric) or (check and check(cell.key, gate.metric)):
             return GateResult(expression=expression(gate), passed=False, cells=list(values), reason=problem)
         change = values[cell.key] - before
         loss = -change if _higher_is_better(cell, gate.metric) else change

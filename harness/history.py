@@ -8,6 +8,7 @@ show a change.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -16,11 +17,15 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import ValidationError
 
+from harness.compare.checks import MACHINE
 from harness.errors import UsageError
 from harness.results import CellResult, Number, Record, Results
 from harness.rundir import RESULTS, read_results
 from harness.stats import stable_seed
+from harness.suite import BenchTable, LatencyTable
+from harness.validation import split
 
 Floats = NDArray[np.float64]
 LEVEL = 0.01
@@ -28,7 +33,6 @@ _PERMUTATIONS = 999
 _LEAST = 3
 """Runs on each side of a change: fewer are outliers."""
 _LATENCY = {"p50_ms": ("ms", False), "p99_ms": ("ms", False), "throughput": ("samples/s", True), "ratio": ("", False)}
-MACHINE = ("cpu", "machine", "logical_cores", "cpu_limit", "gpus")
 
 
 class Point(Record):
@@ -60,7 +64,11 @@ class Change(Record):
 
 
 class Series(Record):
-    """One number over the runs, oldest first; latencies of different machines are different series."""
+    """One number over the runs, oldest first.
+
+    What is never compared is not one series: metrics of other conventions, latencies of other machines or of a scenario
+    with other parameters.
+    """
 
     cell: str
     """Key of the cell."""
@@ -70,6 +78,10 @@ class Series(Record):
     higher_is_better: bool
     machine: str | None = None
     """Of latencies: where they were measured."""
+    convention: str = ""
+    """Of metrics: which of the published definitions."""
+    scenario: str = ""
+    """Of latencies: what the suite sets of the scenario, as JSON."""
     points: list[Point]
     changes: list[Change]
 
@@ -87,8 +99,14 @@ class _Value:
     unit: str
     higher_is_better: bool
     machine: str | None
+    convention: str
+    scenario: str
     value: float
     ci: tuple[float, float] | None
+
+    @property
+    def series(self) -> tuple[str | None, ...]:
+        return self.metric, self.machine, self.convention, self.scenario
 
 
 def read_history(folder: Path) -> History:
@@ -127,32 +145,58 @@ def change_points(values: Sequence[float], *, seed: int = 0) -> list[tuple[int, 
 
 
 def _series(runs: Sequence[tuple[str, Results]]) -> Iterator[Series]:
-    found: dict[tuple[str, str, str | None], list[tuple[Point, _Value]]] = {}
+    found: dict[tuple[str | None, ...], list[tuple[Point, _Value]]] = {}
     for name, results in runs:
         for cell in results.cells:
-            for value in _values(cell, results.environment):
+            for value in _values(cell, results):
                 point = Point(run=name, finished=results.environment.get("finished"),
                               commit=results.environment.get("commit"), value=value.value, ci=value.ci)
-                found.setdefault((cell.key, value.metric, value.machine), []).append((point, value))
-    for (key, metric, machine), entries in found.items():
+                found.setdefault((cell.key, *value.series), []).append((point, value))
+    for (key, *_), entries in found.items():
         last = entries[-1][1]
         points = [point for point, _ in entries]
-        yield Series(cell=key, metric=metric, unit=last.unit, higher_is_better=last.higher_is_better, machine=machine,
-                     points=points, changes=_changes(key, metric, last.higher_is_better, points))
+        yield Series(cell=str(key), metric=last.metric, unit=last.unit, higher_is_better=last.higher_is_better,
+                     machine=last.machine, convention=last.convention, scenario=last.scenario, points=points,
+                     changes=_changes(str(key), last.metric, last.higher_is_better, points))
 
 
-def _values(cell: CellResult, environment: Mapping[str, Any]) -> Iterator[_Value]:
+def _values(cell: CellResult, results: Results) -> Iterator[_Value]:
     if cell.status != "ok":
         return
     for name, metric in cell.metrics.items():
         if metric.value is not None and not metric.detail:
-            yield _Value(name, metric.unit, metric.higher_is_better, None, metric.value, metric.ci)
+            yield _Value(name, metric.unit, metric.higher_is_better, None, metric.convention, "", metric.value,
+                         metric.ci)
     for name, (unit, higher) in _LATENCY.items() if cell.latency is not None else ():
         value = getattr(cell.latency, name)
         if value is not None:
             interval = {"p50_ms": "ci", "throughput": "throughput_ci", "ratio": "ratio_ci"}.get(name)
-            machine = ", ".join(str(environment.get(each)) for each in MACHINE)
-            yield _Value(name, unit, higher, machine, value, getattr(cell.latency, interval) if interval else None)
+            yield _Value(name, unit, higher, _machine(results.environment), "", _scenario(results.suite, cell), value,
+                         getattr(cell.latency, interval) if interval else None)
+
+
+def _machine(environment: Mapping[str, Any]) -> str:
+    known = {name: environment.get(name) for name in MACHINE}
+    return ", ".join(str(value) for value in known.values() if value not in (None, []))
+
+
+def _scenario(suite: Mapping[str, Any], cell: CellResult) -> str:
+    """The scenario's own keys in the suite of a run, as JSON; a suite has them once for each cell."""
+    latency = cell.latency
+    for data in suite.get("bench", ()):
+        try:
+            bench = BenchTable.model_validate(data)
+            requests = [(LatencyTable.model_validate(own), rest)
+                        for own, rest in (split(each, LatencyTable) for each in bench.latency)]
+        except ValidationError:  # of a later version
+            continue
+        if latency is None or not (cell.model in bench.models and cell.precision in bench.precisions
+                                   and cell.backend in bench.backends):
+            continue
+        for asked, own in requests:
+            if asked.scenario == latency.scenario and latency.batch in asked.batch and latency.threads in asked.threads:
+                return json.dumps(own, sort_keys=True, default=str) if own else ""
+    return ""
 
 
 def _changes(key: str, metric: str, higher_is_better: bool, points: Sequence[Point]) -> list[Change]:

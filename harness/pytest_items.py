@@ -30,7 +30,7 @@ class Failed(Exception):
 
 
 class SuiteFile(pytest.File):
-    """A suite. benchmarks: node ids of all its latency cells, selected or not."""
+    """A suite: latency cells as benchmarks, gates as tests."""
 
     def collect(self) -> Iterable[pytest.Item]:
         try:
@@ -39,7 +39,7 @@ class SuiteFile(pytest.File):
             raise self.CollectError(str(error)) from None
         for cell in plan.cells:
             if cell.kind == "latency":
-                yield LatencyItem.of(self, cell)
+                yield LatencyItem.of(self, cell, self.prefix + cell.key)
         for gate in self.plan.suite.gates:
             yield GateItem.of(self, gate)
 
@@ -51,9 +51,19 @@ class SuiteFile(pytest.File):
     def plan(self) -> Plan:
         return make_plan(read_suite(self.path, self.host, self.config.getoption("harness_profile")))
 
+    @property
+    def prefix(self) -> str:
+        """What the names of its benchmarks begin with: as the reporter writes them, wherever the file lies."""
+        return f"{self.plan.suite.name}::"
+
     @cached_property
-    def benchmarks(self) -> frozenset[str]:
-        return frozenset(f"{self.nodeid}::{cell.key}" for cell in self.plan.cells if cell.kind == "latency")
+    def benchmarks(self) -> frozenset[str] | None:
+        """Names of all latency cells, selected or not; None of a suite with mistakes, which could not be collected."""
+        try:
+            cells = self.plan.cells
+        except HandledError:
+            return None
+        return frozenset(self.prefix + cell.key for cell in cells if cell.kind == "latency")
 
     @cached_property
     def judged(self) -> dict[str, GateResult]:
@@ -78,8 +88,8 @@ class LatencyItem(pytest.Function):
     bench: _Bench
 
     @classmethod
-    def of(cls, parent: SuiteFile, cell: Cell) -> Self:
-        bench = _Bench(cell)
+    def of(cls, parent: SuiteFile, cell: Cell, fullname: str) -> Self:
+        bench = _Bench(cell, fullname)
 
         def measure(benchmark: Any) -> None:
             bench.measure(benchmark)
@@ -140,6 +150,7 @@ class _Bench:
     """A cell between setup and teardown."""
 
     cell: Cell
+    fullname: str
     station: Station = field(default_factory=Station)
     opening: Opening | None = None
 
@@ -157,7 +168,7 @@ class _Bench:
         setting = self.cell.latency
         if setting is None or self.opening is None:
             raise ValueError(f"{self.cell.key} is no latency cell, or is not open")
-        benchmark.group = setting.name
+        benchmark.group, benchmark.fullname = setting.name, self.fullname
         benchmark.extra_info.update(_identity(self.cell, setting, self.opening))
         benchmark(_call(setting, self.station.subject(self.cell.key)))
 

@@ -6,6 +6,7 @@ on the command line or by the option are read; without one, this plugin imports 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -80,12 +81,15 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 def _unmatched(config: pytest.Config, files: list[SuiteFile], benchmarks: Any) -> Iterator[str]:
     """A renamed benchmark is in one run only; pytest-benchmark alone would not check it at all."""
-    collected = {name for file in files for name in file.benchmarks}
-    measured = collected & {benchmark.fullname for benchmark in benchmarks.benchmarks if benchmark}
-    suites = tuple(f"{file.nodeid}::" for file in files)
+    readable = {file.path: file for file in files if file.benchmarks is not None}.values()  # pytest may ask twice
+    collected = Counter(name for file in readable for name in file.benchmarks or ())
+    for name in (name for name, count in collected.items() if count > 1):
+        yield f"{name}: in more than one suite, so nobody knows which was compared; give them names of their own"
+    measured = collected.keys() & {benchmark.fullname for benchmark in benchmarks.benchmarks if benchmark}
+    suites = tuple(file.prefix for file in readable)
     for path, stored in benchmarks.compared_mapping.items():
         known = {name for name in stored if name.startswith(suites)}
-        for name in sorted(known - collected):
+        for name in sorted(known - collected.keys()):
             yield f"{name}: in {path} and no longer in the suite; renamed?"
         for name in sorted(measured - known) if not config.getoption("harness_allow_new") else ():
             yield f"{name}: not in {path}, so nothing was compared; --harness-allow-new accepts it"

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 from harness import calibration
 from harness import source as sources
 from harness.errors import EXIT_PLUGIN, EXIT_USAGE, PluginError, SuiteError, did_you_mean, one_of
+from harness.gates import unmeasurable
 from harness.host import Host
 from harness.locate import KeyPath, Locations
 from harness.mismatches import mismatches
@@ -129,6 +130,8 @@ class _Reader:
         gate = self._validate(GateTable, data, path)
         if gate is not None and gate.max_regression and suite is not None and not suite.baseline:
             self.source.problem((*path, "max_regression"), "needs suite.baseline, the run to compare with")
+        if gate is not None and (problem := unmeasurable(gate)):
+            self.source.problem((*path, "metric"), problem)
         return gate
 
     def _executor(self) -> ExecutorEntry | None:

@@ -7,11 +7,13 @@ from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
 from harness import environment, gates, identity
 from harness.cache import Cache, default_folder
+from harness.compare import checks
 from harness.compare.latency import Again
 from harness.compare.runs import Run
 from harness.contracts import Executor, Progress, RunContext
@@ -20,7 +22,7 @@ from harness.host import Host, create, default_params
 from harness.plan import Plan, count_samples, make_plan, matches
 from harness.ratios import with_ratio
 from harness.results import CellResult, PluginResult, Results
-from harness.rundir import RunDirectory, new_directory, read_results, unfinished_directory
+from harness.rundir import RunDirectory, new_directory, unfinished_directory
 from harness.specs import ExecutorSpec
 from harness.suite import ExecutorEntry, Suite
 from harness.worker import CellGroup, cell_ids
@@ -74,7 +76,7 @@ def run_suite(suite: Suite, host: Host, options: RunOptions, observer: Observer)
     for gate in suite.gates:
         if gate not in plan.suite.gates:
             observer.warn(f"not judged, its cells are left out by --only: gate {gates.expression(gate)}")
-    baseline = _baseline(suite)
+    baseline = _baseline(suite, host)
     executor = _executor(suite, host, options.executor)
     directory = _directory(suite, options)
     with directory.started(fresh=options.fresh):
@@ -84,7 +86,7 @@ def run_suite(suite: Suite, host: Host, options: RunOptions, observer: Observer)
 
 
 def _measure(plan: Plan, host: Host, executor: _SafeExecutor, directory: RunDirectory, cache: Cache, observer: Observer,
-             baseline: Mapping[str, CellResult] | None) -> Results:
+             baseline: Run | None) -> Results:
     suite = plan.suite
     _make_files(plan, observer)
     ids = cell_ids(plan.cells)
@@ -101,8 +103,11 @@ def _measure(plan: Plan, host: Host, executor: _SafeExecutor, directory: RunDire
             observer.finished(result)
             _notify(host, "harness_cell_finished", replace(context, result=result), observer)
     results = _results(suite, host, [done[cell.key] for cell in plan.cells])
-    again = _measured_again(Run(directory.path, results, host), suite, baseline or {}, observer)
-    judged = [gates.evaluate(gate, results.cells, baseline, again) for gate in suite.gates]
+    run = Run(directory.path, results, host)
+    known = baseline.cells if baseline else {}
+    again = _measured_again(run, suite, known, observer)
+    check = partial(checks.problem, baseline, run) if baseline else None
+    judged = [gates.evaluate(gate, results.cells, known, again, check) for gate in suite.gates]
     results = results.model_copy(update={"gates": judged})
     directory.write_results(results)
     _notify(host, "harness_run_finished", replace(context, results=results), observer)
@@ -127,10 +132,8 @@ def exit_code(results: Results) -> int:
     return EXIT_OK if all(gate.passed for gate in results.gates) else EXIT_GATE
 
 
-def _baseline(suite: Suite) -> Mapping[str, CellResult] | None:
-    if suite.table.baseline is None:
-        return None
-    return {cell.key: cell for cell in read_results(suite.table.baseline).cells}
+def _baseline(suite: Suite, host: Host) -> Run | None:
+    return None if suite.table.baseline is None else Run.read(suite.table.baseline, host)
 
 
 def _executor(suite: Suite, host: Host, name: str | None) -> _SafeExecutor:

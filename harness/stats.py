@@ -14,7 +14,7 @@ from harness.contracts import Scalar, Summary
 from harness.table import Table
 
 Interval = tuple[float, float]
-_Z = 1.959963984540054
+Z_975 = 1.959963984540054
 """The 97.5 % quantile of the normal distribution."""
 
 
@@ -49,9 +49,9 @@ def wilson(successes: float, n: int) -> Interval:
     """95 % score interval of a proportion (Wilson 1927). Raises ValueError for n < 1 or successes outside 0..n."""
     if n < 1 or not 0 <= successes <= n:
         raise ValueError(f"{successes} of {n} is no proportion")
-    share, square = successes / n, _Z * _Z / n
+    share, square = successes / n, Z_975 * Z_975 / n
     center = (share + square / 2) / (1 + square)
-    half = _Z / (1 + square) * math.sqrt(share * (1 - share) / n + square / (4 * n))
+    half = Z_975 / (1 + square) * math.sqrt(share * (1 - share) / n + square / (4 * n))
     low = 0.0 if successes == 0 else center - half
     return low, 1.0 if successes == n else center + half
 

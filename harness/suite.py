@@ -198,9 +198,9 @@ class GateTable(Params):
     """[[gates]]: a condition that decides the exit code."""
 
     cell: str
-    """Glob over keys; a gate that matches no ok cell fails."""
+    """Glob over keys; a gate that matches no ok cell, or one that failed, fails."""
     metric: str
-    """Result name, e.g. "pck@0.05", or a latency field, e.g. "p90_ms"."""
+    """Result name, e.g. "pck@0.05", or a latency field, e.g. "p90_ms"; one of a latency that is not valid fails."""
     min: float | None = None
     """The value must be at least this."""
     max: float | None = None

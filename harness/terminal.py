@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -36,6 +37,7 @@ _VERDICTS = {"regression": "red", "improvement": "green"}
 _MOST_COLUMNS = 3
 """Numbers with intervals that fit beside each other into 100 columns."""
 _DISTURBED = "~ something else disturbed the machine meanwhile; ratios hold better than times"
+_SETTING = re.compile(r"-(?=b\d+-t\d+$)|(?<=\d)-(?=t\d+$)")
 _WIDTH = 100
 """Of tables that go to a file or a pipe, where there is no terminal to ask."""
 
@@ -199,7 +201,7 @@ def print_comparison(comparison: Comparison) -> None:
         out.print(table)
     for note in notes(comparison):
         out.print(Text(note, style="yellow"), soft_wrap=True)
-    style = "red" if comparison.regressions else "green"
+    style = "red" if comparison.regressions or comparison.lost else "green"
     out.print(Text(summary(comparison), style=style), soft_wrap=True)
 
 
@@ -304,12 +306,17 @@ def _value(metric: MetricResult) -> str:
 
 
 def _print_notes(out: Console, cells: Sequence[CellResult]) -> None:
+    """What must be known of cells; what is the same of many is said once, beside the first."""
+    said: dict[tuple[str, str], list[str]] = {}
     for cell in cells:
         if note := _why(cell):
             style = _STATUS[cell.status] if cell.status != "ok" else "yellow"
-            out.print(Text(cell.key, style=style), Text(note.removeprefix(": ")), soft_wrap=True)
+            said.setdefault((note.removeprefix(": "), style), []).append(cell.key)
         if cell.latency is not None and cell.latency.why:
-            out.print(Text(cell.key, style="yellow"), Text(cell.latency.why), soft_wrap=True)
+            said.setdefault((cell.latency.why, "yellow"), []).append(cell.key)
+    for (note, style), keys in said.items():
+        more = f" and {_count(len(keys) - 1, 'more cell')}:" if len(keys) > 1 else ""
+        out.print(Text(keys[0], style=style), Text(f"{more} {note}".strip()), soft_wrap=True)
 
 
 def _why(cell: CellResult) -> str:
@@ -327,8 +334,12 @@ def _gate_line(gate: GateResult) -> Text:
 
 
 def _short_names(cells: Sequence[CellResult]) -> list[str]:
-    """Keys without their first part (kind, dataset: said in the title) and without what all of them share."""
-    parts = [cell.key.split("/")[1 if cell.kind == "latency" else 2 :] for cell in cells]
+    """Keys without their first part (kind, dataset: said in the title) and without what all of them share.
+
+    Scenario, batch and threads of a latency cell are parts of their own: "single-stream", "b1", "t1".
+    """
+    parts = [_SETTING.sub("/", cell.key).split("/")[1:] if cell.kind == "latency" else cell.key.split("/")[2:]
+             for cell in cells]
     constant = [index for index, values in enumerate(zip(*parts, strict=False)) if len(set(values)) == 1 and index]
     return ["/".join(part for index, part in enumerate(each) if index not in constant) for each in parts]
 

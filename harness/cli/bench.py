@@ -55,7 +55,8 @@ def command(model: Path, others: tuple[Path, ...], format_: str, no_plugins: tup
 
     All combinations of files, precisions, backends, batches and threads are measured in turns, round by round, each
     backend in a process of its own, so that their ratios hold while the machine drifts. Ratios are relative to the
-    first row with the same batch and threads.
+    first row with the same batch and threads. A measurement that is INVALID by its scenario's conditions is a result
+    all the same, with exit code 0; `valid` and `why` of --format json say it to scripts.
     """
     from harness.benching import bench
     from harness.cli.progress import BenchProgress

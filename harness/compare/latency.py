@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from harness import identity
+from harness.compare.checks import REFUSED, differences
 from harness.compare.pairing import POWER_Z
 from harness.compare.records import ComparisonRow
 from harness.compare.runs import Run
@@ -19,7 +20,7 @@ from harness.measure.percentiles import percentile
 from harness.plan import Cell
 from harness.results import CellResult
 from harness.signedrank import Shift, ratio_shift
-from harness.stats import Interval, stable_seed
+from harness.stats import Z_975, Interval, stable_seed
 from harness.timing import REOPENING, Outcome, measure_cells
 
 ADVISORY = "measured at different times: advisory; --rerun measures both again, side by side"
@@ -39,7 +40,7 @@ STATISTICS: Mapping[str, Callable[[Timing], float]] = {
     "cpu_ms": lambda turn: turn.cpu_ns / len(turn.nanoseconds) * MS,
     "throughput": lambda turn: len(turn.nanoseconds) * SECOND / turn.elapsed_ns,
 }
-"""Of one round, by latency field; `throughput` in queries per second, which cancels in a ratio."""
+"""Of one round, by latency field (gates.OVER_ROUNDS); `throughput` in queries per second, which cancels in a ratio."""
 MARGIN = 0.01
 """What counts as equal."""
 SESSIONS = 10
@@ -64,6 +65,8 @@ class SideBySide:
             if outcome.failure is not None:
                 error = outcome.failure.error
                 return f"run {name}'s export: {error.message if error else outcome.failure.reason}"
+            if not outcome.turns:
+                return f"run {name}'s export: no rounds"
         return None
 
     @property
@@ -71,8 +74,10 @@ class SideBySide:
         """Whether something else was at work on the machine."""
         return any(outcome.latency is not None and outcome.latency.noisy for outcome in (self.old, self.new))
 
-    def shift(self, name: str) -> Shift:
+    def shift(self, name: str) -> Shift | str:
         """The ratio new / old of a latency field over the rounds; p is that of no ratio beyond MARGIN.
+
+        Where a round has no positive value there is no ratio, but the reason: a coarse clock may count no CPU time.
 
         On a disturbed machine the fastest query of each round stands for a typical one: where the process has to wait
         for its core, medians of short turns say more about the others than about the model.
@@ -81,8 +86,10 @@ class SideBySide:
         if self.disturbed and name in _TYPICAL:
             def statistic(turn: Timing) -> float:
                 return float(turn.nanoseconds.min()) ** _TYPICAL[name]
-        return ratio_shift([statistic(turn) for turn in self.new.turns], [statistic(turn) for turn in self.old.turns],
-                           margin=MARGIN)
+        new, old = ([statistic(turn) for turn in each.turns] for each in (self.new, self.old))
+        if not all(value > 0 for value in (*new, *old)):
+            return f"{name} is not positive in every round, so there is no ratio"
+        return ratio_shift(new, old, margin=MARGIN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,9 +101,12 @@ class Again:
 
     @classmethod
     def of(cls, baseline: Path, new: Run, keys: Sequence[str], progress: Progress) -> Again:
-        """Measure; whatever prevents it is a problem, not an exception."""
+        """Measure; whatever prevents it, or makes it no comparison, is a problem, not an exception."""
         try:
-            return cls(measure_again(Run.read(baseline, new.host), new, keys, progress))
+            old = Run.read(baseline, new.host)
+            if different := "; ".join(differences(old, new, keys, rerun=True)):
+                return cls(problem=REFUSED + different)
+            return cls(measure_again(old, new, keys, progress))
         except HandledError as error:
             return cls(problem=str(error))
 
@@ -115,16 +125,26 @@ def measure_again(a: Run, b: Run, keys: Sequence[str], progress: Progress) -> di
 
     Raises UsageError when the export that a run measured is not there any more.
     """
-    pairs = {key: tuple(_thorough(_cell(run, key, name), a.cells[key], b.cells[key])
-                        for run, name in ((a, "A"), (b, "B"))) for key in keys}
+    pairs = {}
+    for key in keys:
+        known = [cell.latency.p50_ms or 0.0 for cell in (a.cells[key], b.cells[key]) if cell.latency is not None]
+        slowest_s = max(known, default=0.0) / 1e3
+        pairs[key] = thorough(_cell(a, key, "A"), slowest_s), thorough(_cell(b, key, "B"), slowest_s)
+    return side_by_side(pairs, progress)
+
+
+def side_by_side(pairs: Mapping[str, tuple[Cell, Cell]], progress: Progress) -> dict[str, SideBySide]:
+    """Measure pairs of (old, new) cells in turns, in processes of their own; no two cells have the same key."""
     cells = [cell for pair in pairs.values() for cell in pair]
     outcomes = {outcome.cell.key: outcome for outcome in measure_cells(
         cells, progress, isolated=True, seconds=BUDGET_S * len(pairs), sessions=SESSIONS)}
     return {key: SideBySide(outcomes[old.key], outcomes[new.key]) for key, (old, new) in pairs.items()}
 
 
-def _thorough(cell: Cell, *measured: CellResult) -> Cell:
+def thorough(cell: Cell, slowest_s: float) -> Cell:
     """The cell with many short turns: two at a time can afford more rounds than a bench of many, and noise needs them.
+
+    slowest_s: of a query of either cell, as far as known.
 
     As many turns of 20 ms, or of two queries, as two cells can have beside new sessions within BUDGET_S, 100 at most;
     never fewer than the suite asks for, unless the machine is so busy that the time is over before. Scenarios that have
@@ -133,19 +153,19 @@ def _thorough(cell: Cell, *measured: CellResult) -> Cell:
     setting = cell.latency
     if setting is None or not {"rounds", "min_duration_s"} <= set(type(setting.params).model_fields):
         return cell
-    slowest = max((each.latency.p50_ms or 0.0 for each in measured if each.latency is not None), default=0.0) / 1e3
-    turn = max(_TURN_S, 2 * slowest)
+    turn = max(_TURN_S, 2 * slowest_s)
     own = setting.params.model_dump()
-    rounds = max(own["rounds"], min(_MOST_ROUNDS, int(BUDGET_S / (1 + REOPENING) / 2 / (turn + slowest + _BESIDE_S))))
+    rounds = max(own["rounds"], min(_MOST_ROUNDS, int(BUDGET_S / (1 + REOPENING) / 2 / (turn + slowest_s + _BESIDE_S))))
     longer = {"rounds": rounds, "min_duration_s": max(own["min_duration_s"], rounds * _TURN_S)}
     return replace(cell, latency=replace(setting, params=setting.params.model_copy(update=longer)))
 
 
 def rerun_row(key: str, again: SideBySide) -> ComparisonRow:
     """The p50 of a cell that was measured again."""
-    if again.problem is not None or again.old.latency is None or again.new.latency is None:
-        return ComparisonRow(cell=key, metric="p50_ms", a=None, b=None, unit="ms", note=again.problem or "no rounds")
-    found = again.shift("p50_ms")
+    found = again.problem or again.shift("p50_ms")
+    if isinstance(found, str) or again.old.latency is None or again.new.latency is None:
+        return ComparisonRow(cell=key, metric="p50_ms", a=None, b=None, unit="ms",
+                             note=found if isinstance(found, str) else "no rounds")
     return ComparisonRow(
         cell=key, metric="p50_ms", a=again.old.latency.p50_ms, b=again.new.latency.p50_ms, unit="ms",
         change=found.estimate - 1, ci=_less_one(found.interval), loss=found.estimate - 1, p=found.p,
@@ -198,5 +218,5 @@ def _less_one(interval: Interval | None) -> Interval | None:
 
 
 def _detectable(interval: Interval | None) -> float | None:
-    """From the width of a 95 % interval to what is found in 80 % of cases."""
-    return None if interval is None else (interval[1] - interval[0]) / 2 / 1.959963984540054 * POWER_Z
+    """From the width of a 95 % interval to what is found beyond MARGIN in 80 % of cases."""
+    return None if interval is None else MARGIN + (interval[1] - interval[0]) / 2 / Z_975 * POWER_Z

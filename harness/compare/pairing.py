@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 from harness.compare.records import Test
 from harness.contracts import Scalar, Summary
-from harness.stats import Interval
+from harness.stats import Z_975, Interval
 from harness.table import Ragged, Table
 
 Floats = NDArray[np.float64]
 ALPHA = 0.05
-POWER_Z = 1.959963984540054 + 0.8416212335729143
+POWER_Z = Z_975 + 0.8416212335729143
 """Normal quantiles of 97.5 % and 80 %: a change of so many standard errors is found in 80 % of cases."""
 _TAILS = (0.025, 0.975)
 _MOST_SINGLE = 20_000
@@ -44,7 +44,8 @@ def paired(summarize: Callable[[Table], Summary], a: Table, b: Table, replicates
     """Every scalar that both have, by result suffix. a, b: rows of the same samples in the same order.
 
     A proportion of samples that are right or wrong is tested by McNemar's exact test on the discordant pairs, anything
-    else by a paired bootstrap: the same samples are drawn for both. Deterministic by (rows, replicates, seed).
+    else by a paired bootstrap: the same samples are drawn for both. A p that only the number of replicates keeps from
+    being smaller is that of Student's t. Deterministic by (rows, replicates, seed).
     """
     ours, theirs = summarize(a).scalars, summarize(b).scalars
     names = [name for name in theirs if name in ours]
@@ -55,7 +56,8 @@ def paired(summarize: Callable[[Table], Summary], a: Table, b: Table, replicates
     found = {name: _mcnemar(ours[name], theirs[name], *binary[name], replicates, seed) for name in binary}
     rest = [name for name in names if name not in binary]
     drawn = _bootstrap(summarize, a, b, rest, replicates, seed) if rest else {}
-    return {name: found.get(name) or _from_replicates(ours[name], theirs[name], drawn[name]) for name in names}
+    return {name: found.get(name) or _from_replicates(ours[name], theirs[name], drawn[name], a.rows)
+            for name in names}
 
 
 def same(a: Table, b: Table) -> bool:
@@ -126,14 +128,27 @@ def _bootstrap(summarize: Callable[[Table], Summary], a: Table, b: Table, names:
     return {name: np.array(values) for name, values in found.items()}
 
 
-def _from_replicates(a: Scalar, b: Scalar, drawn: Floats) -> Difference:
+def _from_replicates(a: Scalar, b: Scalar, drawn: Floats, n: int) -> Difference:
     finite = drawn[np.isfinite(drawn)]
     if a.value is None or b.value is None or len(finite) < 2 or 2 * len(finite) < len(drawn):
         return Difference(a, b, None, None, None, "none")
     low, high = np.quantile(finite, _TAILS)
+    error = float(finite.std(ddof=1))
     tail = min((finite <= 0).sum(), (finite >= 0).sum())
     p = min(1.0, 2 * float(tail + 1) / (len(finite) + 1))
-    return Difference(a, b, (float(low), float(high)), p, float(finite.std(ddof=1)), "paired bootstrap")
+    if not tail:
+        p = min(p, _student(b.value - a.value, error, n))
+    p = max(p, 2.0 ** (1 - n))  # a sign-flip test of n pairs can not give less
+    return Difference(a, b, (float(low), float(high)), p, error, "paired bootstrap")
+
+
+def _student(change: float, error: float, n: int) -> float:
+    """Two-sided p of a change of n pairs by its standard error, which a bootstrap of few pairs finds too small."""
+    from scipy.stats import t
+
+    if n < 2:
+        return 1.0
+    return 2 * float(t.sf(abs(change) / error * math.sqrt((n - 1) / n), n - 1)) if error else 0.0
 
 
 def _value(scalar: Scalar | None) -> float:

@@ -8,6 +8,7 @@ from harness.results import Number, Record
 
 Verdict = Literal["regression", "improvement", "no difference", "advisory", "not tested"]
 Test = Literal["paired bootstrap", "McNemar", "signed-rank", "none"]
+Lost = Literal["failed", "skipped", "missing"]
 
 
 class ComparisonRow(Record):
@@ -30,9 +31,9 @@ class ComparisonRow(Record):
     loss: Number = None
     """Relative to the absolute value of a (of b where a is 0), positive when b is worse."""
     p: Number = None
-    """Two-sided, of no change at all."""
+    """Two-sided, of no change at all; of a latency, of none beyond 1 %."""
     p_adjusted: Number = None
-    """Benjamini-Hochberg over all rows that were tested."""
+    """Benjamini-Hochberg over all rows that were tested and where anything differs."""
     minimum_detectable: Number = None
     """The change that a test with these samples finds in 80 % of cases; in the unit of `change`."""
     n: int | None = None
@@ -58,6 +59,8 @@ class Comparison(Record):
     """In the order of run B."""
     unmatched: dict[str, str] = {}
     """Cells without a counterpart, and why."""
+    lost: dict[str, Lost] = {}
+    """Cells that run A measured and run B did not, and what became of them in B."""
     warnings: list[str] = []
     """Differences between the runs that --force passed over."""
 

@@ -10,7 +10,7 @@ from harness.compare import latency as latencies
 from harness.compare.checks import differences
 from harness.compare.latency import measure_again
 from harness.compare.pairing import ALPHA, Difference, benjamini_hochberg, paired
-from harness.compare.records import Comparison, ComparisonRow, Verdict
+from harness.compare.records import Comparison, ComparisonRow, Lost, Verdict
 from harness.compare.runs import Run
 from harness.contracts import Progress
 from harness.errors import UsageError, one_of
@@ -39,8 +39,9 @@ def compare(a: Run, b: Run, *, tolerance: float = 0.0, only: Sequence[str] = (),
         raise UsageError("\n".join(["the runs can not be compared (--force compares them nevertheless):", *warnings]))
     rows = [row for key in keys if b.cells[key].kind != "latency" for row in _quality(a, b, key)]
     rows += _latency(a, b, [key for key in keys if b.cells[key].kind == "latency"], rerun, progress or _silent)
-    return Comparison(a=str(a.path), b=str(b.path), tolerance=tolerance, rows=_judged(rows, tolerance),
-                      unmatched=dict(_unmatched(a, b, only)), warnings=warnings)
+    return Comparison(a=str(a.path), b=str(b.path), tolerance=tolerance, rows=judged(rows, tolerance),
+                      unmatched=dict(_unmatched(a, b, only)), lost=dict(_lost(a, b, only)),
+                      warnings=warnings)
 
 
 def _quality(a: Run, b: Run, key: str) -> Iterator[ComparisonRow]:
@@ -102,10 +103,16 @@ def _latency(a: Run, b: Run, keys: Sequence[str], rerun: bool, progress: Progres
     return [latencies.rerun_row(key, again[key]) for key in keys]
 
 
-def _judged(rows: Sequence[ComparisonRow], tolerance: float) -> list[ComparisonRow]:
-    tested = [row.p for row in rows if row.p is not None]
+def judged(rows: Sequence[ComparisonRow], tolerance: float) -> list[ComparisonRow]:
+    """Rows in which no sample differs are not corrected for: they can not be found different by chance."""
+    tested = [row.p for row in rows if row.p is not None and not _identical(row)]
     adjusted = iter(benjamini_hochberg(tested))
-    return [row if row.p is None else _with_verdict(row, next(adjusted), tolerance) for row in rows]
+    return [row if row.p is None else _with_verdict(row, 1.0 if _identical(row) else next(adjusted), tolerance)
+            for row in rows]
+
+
+def _identical(row: ComparisonRow) -> bool:
+    return row.p == 1 and row.change == 0 and row.ci == (0, 0)
 
 
 def _with_verdict(row: ComparisonRow, p: float, tolerance: float) -> ComparisonRow:
@@ -124,6 +131,17 @@ def _unmatched(a: Run, b: Run, only: Sequence[str]) -> Iterator[tuple[str, str]]
         states = [f"{'missing' if cell is None else cell.status} in {name}"
                   for name, cell in (("A", a.cells.get(key)), ("B", b.cells.get(key))) if not _ok(cell)]
         yield key, " and ".join(states)
+
+
+def _lost(a: Run, b: Run, only: Sequence[str]) -> Iterator[tuple[str, Lost]]:
+    for key, cell in a.cells.items():
+        found = b.cells.get(key)
+        if not _chosen(key, only) or not _ok(cell):
+            continue
+        if found is None:
+            yield key, "missing"
+        elif found.status != "ok":
+            yield key, found.status
 
 
 def _chosen(key: str, only: Sequence[str]) -> bool:

@@ -34,7 +34,9 @@ def summary(comparison: Comparison) -> str:
     tested = sum(row.p is not None for row in comparison.rows)
     worse = len(comparison.regressions)
     allowed = f" beyond {100 * comparison.tolerance:g} %" if comparison.tolerance else ""
-    return f"{worse} regression{'' if worse == 1 else 's'}{allowed} in {tested} tested of {len(comparison.rows)} rows"
+    text = f"{worse} regression{'' if worse == 1 else 's'}{allowed} in {tested} tested of {len(comparison.rows)} rows"
+    lost = len(comparison.lost)
+    return text + (f"; {lost} cell{'' if lost == 1 else 's'} of A not measured in B" if lost else "")
 
 
 def markdown(comparison: Comparison) -> str:

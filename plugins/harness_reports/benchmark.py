@@ -11,7 +11,10 @@ from harness.api import CellResult, FinishedRun, LatencyResult, Params
 
 
 class PytestBenchmarkReporter:
-    """One benchmark for each latency cell; its rounds are the medians of the harness's rounds, in seconds."""
+    """One benchmark for each latency cell; its rounds are the medians of the harness's rounds, in seconds.
+
+    Full names are those that `pytest suite.toml` gives, so that either can be compared with the other.
+    """
 
     def __init__(self, params: Params) -> None:
         pass
@@ -19,21 +22,22 @@ class PytestBenchmarkReporter:
     def render(self, run: FinishedRun) -> Mapping[str, str | bytes]:
         results = run.results
         environment = results.environment
+        suite = results.suite.get("suite", {}).get("name", "harness")
         document = {
             "machine_info": {"node": "", "machine": environment.get("machine"), "system": environment.get("platform"),
                              "python_version": environment.get("python"), "python_implementation": "CPython",
                              "cpu": {"brand_raw": environment.get("cpu"), "count": environment.get("logical_cores")}},
             "commit_info": {"id": environment.get("commit"), "dirty": str(environment.get("commit")).endswith("+")},
-            "benchmarks": [_benchmark(cell, cell.latency) for cell in results.cells
+            "benchmarks": [_benchmark(f"{suite}::{cell.key}", cell, cell.latency) for cell in results.cells
                            if cell.latency is not None and cell.latency.rounds],
             "datetime": environment.get("finished"), "version": "5.0.0",
         }
         return {"pytest-benchmark.json": json.dumps(document, indent=1) + "\n"}
 
 
-def _benchmark(cell: CellResult, latency: LatencyResult) -> dict[str, Any]:
+def _benchmark(fullname: str, cell: CellResult, latency: LatencyResult) -> dict[str, Any]:
     return {
-        "group": f"{latency.scenario}-b{latency.batch}-t{latency.threads}", "name": cell.key, "fullname": cell.key,
+        "group": f"{latency.scenario}-b{latency.batch}-t{latency.threads}", "name": cell.key, "fullname": fullname,
         "params": None, "param": None,
         "extra_info": {"key": cell.key, "model": cell.model, "precision": cell.precision, "backend": cell.backend,
                        "runs_on": cell.runs_on, "scenario": latency.scenario, "batch": latency.batch,

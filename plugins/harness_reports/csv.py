@@ -16,7 +16,10 @@ _INTERVALS = {"p50_ms": "ci", "throughput": "throughput_ci", "ratio": "ratio_ci"
 
 
 class CsvReporter:
-    """Columns: key, kind, status, name, value, low, high, n, n_invalid, unit, convention, error."""
+    """Columns: key, kind, status, name, value, low, high, n, n_invalid, unit, convention, error, noisy.
+
+    error: of a latency, why it is not valid; noisy: of a latency, whether the machine was disturbed.
+    """
 
     def __init__(self, params: Params) -> None:
         pass
@@ -26,7 +29,7 @@ class CsvReporter:
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(["key", "kind", "status", "name", "value", "low", "high", "n", "n_invalid", "unit",
-                         "convention", "error"])
+                         "convention", "error", "noisy"])
         for cell in results.cells:
             writer.writerows(_rows(cell))
         return {"results.csv": text.getvalue()}
@@ -35,12 +38,14 @@ class CsvReporter:
 def _rows(cell: CellResult) -> Iterator[list[Any]]:
     head = [cell.key, cell.kind, cell.status]
     if cell.status != "ok":
-        yield [*head, "", "", "", "", "", "", "", "", cell.error.message if cell.error else cell.reason]
+        yield [*head, "", "", "", "", "", "", "", "", cell.error.message if cell.error else cell.reason, ""]
     for name, metric in cell.metrics.items():
         low, high = metric.ci or (None, None)
-        yield [*head, name, metric.value, low, high, metric.n, metric.n_invalid, metric.unit, metric.convention, ""]
-    if cell.latency is not None:
+        yield [*head, name, metric.value, low, high, metric.n, metric.n_invalid, metric.unit, metric.convention, "",
+               ""]
+    if (latency := cell.latency) is not None:
+        invalid = "" if latency.valid else latency.why or "not valid"
         for name, unit in _LATENCY.items():
-            interval = getattr(cell.latency, _INTERVALS[name]) if name in _INTERVALS else None
+            interval = getattr(latency, _INTERVALS[name]) if name in _INTERVALS else None
             low, high = interval or (None, None)
-            yield [*head, name, getattr(cell.latency, name), low, high, cell.latency.n, 0, unit, "", ""]
+            yield [*head, name, getattr(latency, name), low, high, latency.n, 0, unit, "", invalid, latency.noisy]

@@ -6,13 +6,17 @@ import re
 from collections.abc import Mapping
 from xml.etree import ElementTree as ET
 
-from harness.api import CellResult, FinishedRun, GateResult, Params
+from harness.api import CellResult, FinishedRun, GateResult, LatencyResult, Params
 
 _NO_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 class JunitReporter:
-    """Suite `cells` (failed cells are errors, skipped ones skipped) and suite `gates` (failures)."""
+    """Suite `cells` (failed cells are errors, skipped ones skipped) and suite `gates` (failures).
+
+    Properties of a cell are its numbers; of a latency that is not valid, or was disturbed, also `invalid` with the
+    reason, or `noisy`. As in a run's exit code such a cell has not failed: that is for a gate to say.
+    """
 
     def __init__(self, params: Params) -> None:
         pass
@@ -39,16 +43,23 @@ def _cell(suite: ET.Element, cell: CellResult) -> None:
     if cell.latency is not None:
         fields = ("p50_ms", "p90_ms", "p99_ms", "throughput", "ratio")
         numbers |= {name: getattr(cell.latency, name) for name in fields}
-    known = {name: value for name, value in numbers.items() if value is not None}
+    known = {name: f"{value:.9g}" for name, value in numbers.items() if value is not None} | _doubts(cell.latency)
     if known:
         properties = ET.SubElement(case, "properties")
-        for name, value in known.items():
-            ET.SubElement(properties, "property", name=_xml(name), value=f"{value:.9g}")
+        for name, text in known.items():
+            ET.SubElement(properties, "property", name=_xml(name), value=_xml(text))
     if cell.error is not None:
         error = ET.SubElement(case, "error", type=_xml(cell.error.type), message=_xml(cell.error.message))
         error.text = _xml(cell.error.where or "")
     elif cell.status == "skipped":
         ET.SubElement(case, "skipped", message=_xml(cell.reason or ""))
+
+
+def _doubts(latency: LatencyResult | None) -> dict[str, str]:
+    if latency is None:
+        return {}
+    invalid = {} if latency.valid else {"invalid": latency.why or "not valid"}
+    return invalid | ({"noisy": "the machine was disturbed"} if latency.noisy else {})
 
 
 def _gate(suite: ET.Element, gate: GateResult) -> None:

@@ -66,6 +66,23 @@ def test_a_gate_that_matches_no_ok_cell_fails(cells, reason):
     assert (result.passed, result.value, result.cells, result.reason) == (False, None, [], reason)
 
 
+def test_a_cell_that_failed_is_not_left_out():
+    cells = [cell("accuracy/a", pck=1.0), cell("accuracy/b", status="failed"), cell("accuracy/c", status="failed"),
+             cell("accuracy/d", status="skipped")]
+    result = evaluate(gate(min=0), cells, None)
+    assert (result.passed, result.cells) == (False, ["accuracy/a"])
+    assert result.reason == "2 of 4 cells that match failed: accuracy/b, accuracy/c"
+    assert evaluate(gate(glob="*/[ad]", min=0), cells, None).passed
+
+
+@pytest.mark.parametrize("condition", [{"max": 9}, {"min": 0}, {"max_regression": "5%"}])
+def test_a_latency_that_is_not_valid_fails(condition):
+    timed = cell("a", latency=timing(1.0, valid=False, why="p90 is 12 ms, above 10 ms"), extra=1.0)
+    result = evaluate(gate("p50_ms", **condition), [timed], {}, Again(a=(1.0, 1.0)))
+    assert (result.passed, result.reason) == (False, "a is not valid: p90 is 12 ms, above 10 ms")
+    assert evaluate(gate("extra", min=0), [timed], None).passed
+
+
 def test_a_metric_that_is_missing_fails_with_a_suggestion():
     result = evaluate(gate("pck@0.5", min=0), [cell("accuracy/a", **{"pck@0.05": 1.0})], None)
     assert not result.passed
@@ -178,6 +195,19 @@ def test_a_latency_without_its_counterpart_fails(again, reason):
     result = evaluate(gate("p50_ms", max_regression="50%"), [cell("a", latency=timing(1.0))], {}, again)
     assert not result.passed
     assert reason in result.reason
+
+
+def test_what_can_not_be_compared_with_the_baseline_fails():
+    asked = []
+
+    def check(key, metric):
+        asked.append((key, metric))
+        return "other samples"
+
+    result = evaluate(gate(max_regression="50%"), [cell(pck=1.0)], {KEY: cell(pck=1.0)}, check=check)
+    assert (result.passed, result.reason) == (False, "other samples")
+    assert asked == [(KEY, "pck")]
+    assert evaluate(gate(min=0), [cell(pck=1.0)], {KEY: cell(pck=1.0)}, check=check).passed
 
 
 def test_expressions():

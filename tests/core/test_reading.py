@@ -285,6 +285,17 @@ def test_a_valid_gate_after_an_invalid_one_is_judged_at_its_own_line(mistakes):
         (START + 1, "gates[0]"), (START + 7, "gates[1].max_regression")]
 
 
+def test_a_regression_of_what_no_round_can_tell_is_refused(mistakes):
+    suite = VALID.replace("[suite]", "[suite]\nbaseline = 'before'")
+    gate = "[[gates]]\ncell = '*'\nmetric = '{}'\nmax_regression = '5%'\n"
+    assert mistakes(suite + gate.format("p90_ms") + gate.format("pck")) == []
+    assert mistakes(suite + gate.format("gflops").replace("max_regression = '5%'", "min = 5")) == []
+    assert mistakes(suite + gate.format("gflops")) == [
+        (START + 4, "gates[0].metric",
+         '"gflops" is no number of a round, so that it can not be compared with a baseline measured in the same '
+         "rounds: take cpu_ms, mean_ms, p50_ms, p90_ms, p95_ms, p99_ms, throughput, or min or max")]
+
+
 @pytest.mark.parametrize("text", ["", "seed = 1\n", "[suites]\nname = 'a'\n"])
 def test_a_suite_without_its_table(mistakes, text):
     assert ('the table [suite] with name = "..." is missing') in [message for _, _, message in mistakes(text)]

@@ -185,6 +185,6 @@ def test_every_latency_and_cost_field_may_be_unknown():
     dumped = latency.model_dump()
     assert {name for name, value in dumped.items() if value is None} == {
         *(f"{name}{kind}_ms" for name in ("p50", "p90", "p95", "p99") for kind in ("", "_early_stopping")), "mean_ms",
-        "cpu_ms", "gflops", "peak_share", "energy_mj", "throughput", "throughput_ci", "ratio",
-        "ratio_ci", "ci", "noisy", "session"}
+        "cpu_ms", "gflops", "peak_share", "energy_mj", "gpu_energy_mj", "throughput", "throughput_ci", "ratio",
+        "ratio_ci", "ci", "noisy", "session", "sessions", "queueing"}
     assert set(Cost().model_dump().values()) == {None}

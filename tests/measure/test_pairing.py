@@ -7,6 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.compare.pairing import benjamini_hochberg, mcnemar_p, paired, same
+from harness.compare.records import ComparisonRow
+from harness.compare.table import judged
 from harness.contracts import Scalar, Summary
 from harness.table import Ragged, Table
 
@@ -42,6 +44,15 @@ def test_benjamini_hochberg_equals_scipy(values):
     assert benjamini_hochberg([]) == []
 
 
+def test_rows_without_a_difference_do_not_hide_another():
+    equal = ComparisonRow(cell="a", metric="m", a=1.0, b=1.0, change=0.0, loss=0.0, ci=(0.0, 0.0), p=1.0)
+    worse = equal.model_copy(update={"b": 0.9, "change": -0.1, "loss": 0.1, "ci": (-0.2, -0.01), "p": 0.04})
+    chance = equal.model_copy(update={"ci": (-0.1, 0.1)})
+    assert [row.verdict for row in judged([equal] * 9 + [worse], 0.0)] == ["no difference"] * 9 + ["regression"]
+    assert {row.verdict for row in judged([chance] * 9 + [worse], 0.0)} == {"no difference"}
+    assert [row.p_adjusted for row in judged([equal, worse, chance], 0.0)] == pytest.approx([1.0, 0.08, 1.0])
+
+
 def test_what_is_right_or_wrong_is_tested_on_discordant_pairs():
     rng = np.random.default_rng(0)
     ours, theirs = rng.random(300) < 0.9, rng.random(300) < 0.8
@@ -67,6 +78,30 @@ def test_means_are_tested_by_a_paired_bootstrap():
     assert found.ci == pytest.approx((difference.mean() - half, difference.mean() + half), abs=0.12 * half)
     assert found.p == pytest.approx(scipy.stats.ttest_rel(theirs, ours).pvalue, abs=0.02)
     assert found.minimum_detectable == pytest.approx(2.8016 * difference.std() / 20, rel=0.06)
+
+
+@pytest.mark.parametrize("replicates", [200, 1000])
+def test_how_sure_a_large_change_is_does_not_depend_on_the_number_of_replicates(replicates):
+    difference = np.random.default_rng(4).normal(0.6, 1, 80)
+    found = paired(mean, table(np.zeros(80)), table(difference), replicates, seed=0)[""]
+    expected = scipy.stats.ttest_1samp(difference, 0).pvalue
+    assert expected < 1e-4
+    assert np.log10(found.p) == pytest.approx(np.log10(expected), abs=1)
+    collapse = paired(mean, table(np.zeros(80)), table(difference - 9), replicates, seed=0)[""]
+    assert collapse.p < 1e-12
+
+
+def test_few_samples_are_never_sure():
+    for n, least in ((1, 1.0), (2, 0.5), (4, 0.125), (10, 2**-9)):
+        found = paired(mean, table(np.zeros(n)), table(np.full(n, 9.0)), 500, seed=0)[""]
+        assert found.p == pytest.approx(least)
+
+
+def test_small_p_of_equal_means_are_as_rare_as_they_say():
+    rng = np.random.default_rng(5)
+    found = [paired(mean, table(rng.normal(0, 1, 40)), table(rng.normal(0, 1, 40)), 80, seed=trial)[""].p
+             for trial in range(600)]
+    assert sum(p < 0.005 for p in found) <= 10  # 3 expected, four standard errors; 80 replicates alone give 0.025
 
 
 def test_a_proportion_that_is_no_mean_over_samples_is_resampled():

@@ -42,10 +42,10 @@ def cuda():
 
 
 def golden(name):
-    """An export's raw graph, whose outputs are numbers and not choices, and its golden images."""
+    """An export and its golden images; of one that chooses, its raw graph and the one image that this takes."""
     raw = EXPORTS / name / "model.raw.fp32.onnx"
-    path = raw if raw.is_file() else EXPORTS / name / "model.fp32.onnx"
-    return path, Table.load(EXPORTS / name / "golden.npz").dense("input.image")
+    images = Table.load(EXPORTS / name / "golden.npz").dense("input.image")
+    return (raw, images[:1]) if raw.is_file() else (EXPORTS / name / "model.fp32.onnx", images)
 
 
 def largest_difference(found, expected):
@@ -65,7 +65,7 @@ def test_exports_give_the_same_on_both_devices(name, cuda, record_property):
 
 
 @pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", sorted({*NAMES} - {"regressionnet"}))  # it has no scores to explain
 def test_maps_are_the_same_on_both_devices(name, method, cuda, tmp_path, record_property):
     path = EXPORTS / name / "model.fp32.onnx"
     card = load_card(ModelFile(path))
@@ -74,8 +74,10 @@ def test_maps_are_the_same_on_both_devices(name, method, cuda, tmp_path, record_
         generator = Method.of(spec, spec.params()).generator
         onnx.save(generator.build(subject.handle.graph, card), tmp_path / "explainer.onnx")
     images = golden(name)[1]
-    feeds = {"image": images, "class": np.zeros(len(images), np.int64)}
-    expected = open_session(tmp_path / "explainer.onnx").run(feeds)["saliency"]
+    session = open_session(tmp_path / "explainer.onnx")
+    (image,) = {info.name for info in session.inputs} - {"class"}
+    feeds = {image: images, "class": np.zeros(len(images), np.int64)}
+    expected = session.run(feeds)["saliency"]
     worst = largest_difference(cuda(tmp_path / "explainer.onnx").run(feeds)["saliency"], expected)
     record_property(f"{name}: {method}", worst)
     assert worst <= 1e-3

@@ -1,5 +1,7 @@
 """JUnit and pytest-benchmark files, read by others; the summary of a step on GitHub."""
 
+import csv
+import io
 import json
 import subprocess
 import sys
@@ -13,6 +15,7 @@ from harness.params import Params
 from harness.results import CellResult, Cost, ErrorResult, GateResult, LatencyResult, MetricResult, Results
 from harness_reports import harness_run_finished
 from harness_reports.benchmark import PytestBenchmarkReporter
+from harness_reports.csv import CsvReporter
 from harness_reports.junit import JunitReporter
 
 ROUNDS = [2.0, 2.5, 2.25, 9.0, 2.1, 2.2]
@@ -53,6 +56,22 @@ def test_junit():
     assert gates[1].find("failure").get("message") == "is 2: too slow"
 
 
+def test_a_latency_that_is_not_valid_says_so():
+    run = results()
+    timed = run.cells[1]
+    doubtful = timed.latency.model_copy(update={"valid": False, "why": "p90 is above 10 ms", "noisy": True})
+    run = run.model_copy(update={"cells": [timed.model_copy(update={"latency": doubtful}), timed]})
+    (text,) = JunitReporter(Params()).render(FinishedRun(run)).values()
+    first, second = ET.fromstring(text)[0]
+    assert {each.get("name"): each.get("value") for each in first.iter("property")} == {
+        "p50_ms": "2.2", "invalid": "p90 is above 10 ms", "noisy": "the machine was disturbed"}
+    assert [each.get("name") for each in second.iter("property")] == ["p50_ms"]
+    (text,) = CsvReporter(Params()).render(FinishedRun(run)).values()
+    rows = [row for row in csv.DictReader(io.StringIO(text)) if row["name"] == "p50_ms"]
+    assert [(row["value"], row["error"], row["noisy"]) for row in rows] == [
+        ("2.2", "p90 is above 10 ms", "True"), ("2.2", "", "")]
+
+
 def test_benchmark_statistics_are_those_of_pytest_benchmark():
     (text,) = PytestBenchmarkReporter(Params()).render(FinishedRun(results())).values()
     (benchmark,) = json.loads(text)["benchmarks"]
@@ -62,6 +81,7 @@ def test_benchmark_statistics_are_those_of_pytest_benchmark():
     for name, value in peer.as_dict().items():
         assert benchmark["stats"][name] == (pytest.approx(value) if isinstance(value, float) else value), name
     assert benchmark["group"] == "single-stream-b1-t2"
+    assert benchmark["fullname"] == "lab::latency/m/fp32/b/single-stream-b1-t2"
     assert benchmark["extra_info"]["key"] == benchmark["name"] == "latency/m/fp32/b/single-stream-b1-t2"
 
 

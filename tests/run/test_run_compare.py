@@ -11,7 +11,7 @@ from onnx import TensorProto, helper, numpy_helper
 from harness.compare import latency
 from harness.compare.runs import Run
 from harness.compare.table import compare
-from harness.compare.wording import markdown
+from harness.compare.wording import markdown, summary
 from harness.errors import UsageError
 from harness.host import Host
 
@@ -198,6 +198,23 @@ def test_a_gate_without_the_export_of_its_baseline_fails(lab):
     assert "is not the file that was measured" in outcome.results.gates[0].reason
 
 
+def test_a_gate_does_not_compare_what_compare_refuses(lab, monkeypatch):
+    def measured(*_):
+        raise AssertionError("nothing is to be measured again")
+
+    monkeypatch.setattr(latency, "measure_cells", measured)
+    lab.run(lab.suite + lab.bench + TIMED, output="before")
+    text = (lab.suite.replace('name = "lab"', 'name = "lab"\nbaseline = "before"').replace(
+        'use = "lab-colors"', 'use = "lab-colors"\ncount = 11') + lab.bench + TIMED.replace("90", "91") + GATE
+        + GATE.replace("latency/*", "accuracy/*").replace("p50_ms", "top@1"))
+    outcome = lab.run(text)
+    assert outcome.exit_code == 1
+    timed, quality = outcome.results.gates
+    assert timed.reason == f"can not be compared with the baseline (A): {LATENCY}: the scenario has other parameters"
+    assert quality.reason.startswith(
+        f'can not be compared with the baseline (A): {KEY}: the dataset "colors" has other parameters')
+
+
 def test_an_export_that_has_changed_is_not_measured_again(runs):
     a, b = runs(bias=1.0)
     with pytest.raises(UsageError, match=r"run A .*mean\.onnx is not the file that was measured"):
@@ -212,18 +229,43 @@ def test_markdown_names_everything(runs):
     assert text.splitlines()[2].startswith("1 regression") or "regressions" in text.splitlines()[2]
 
 
+def lose(run, target):
+    """The results of a run without its accuracy cell, which has become what the target is named."""
+    results = json.loads((run / "results.json").read_text())
+    cell = results["cells"].pop(0)
+    assert cell["key"] == KEY
+    if target.name != "missing":
+        error = {"type": "CellError", "message": "no"} if target.name == "failed" else None
+        results["cells"].append({**cell, "status": target.name, "error": error})
+    target.mkdir()
+    (target / "results.json").write_text(json.dumps(results))
+
+
+def test_what_was_lost_is_said(runs, lab):
+    a, b = runs()
+    lose(b.path, lab.folder / "missing")
+    found = compare(a, Run.read(lab.folder / "missing", a.host))
+    assert summary(found).endswith("; 1 cell of A not measured in B")
+    assert summary(compare(a, b)).endswith("rows")
+
+
 @pytest.mark.parametrize(("arguments", "code"), [
     (("a", "a"), 0), (("a", "b"), 1), (("b", "a"), 0), (("a", "b", "--tolerance", "90%"), 0), (("a", "nowhere"), 2),
-    (("a", "b", "--tolerance", "2"), 2), (("a", "broken"), 3)])
+    (("a", "b", "--tolerance", "2"), 2), (("a", "failed"), 3), (("a", "skipped"), 3), (("a", "missing"), 3),
+    (("missing", "a"), 0), (("a", "missing", "--only", "latency/*"), 0)])
 def test_exit_codes(runs, lab, arguments, code):
     runs(bias=9.0)
-    broken = json.loads((lab.folder / "b/results.json").read_text())
-    broken["cells"][0].update(status="failed", error={"type": "CellError", "message": "no"})
-    (lab.folder / "broken").mkdir()
-    (lab.folder / "broken/results.json").write_text(json.dumps(broken))
+    for status in ("failed", "skipped", "missing"):
+        lose(lab.folder / "b", lab.folder / status)
     done = subprocess.run([sys.executable, "-m", "harness", "compare", *arguments, "--format", "json"], check=False,
                           capture_output=True, text=True, cwd=lab.folder, env=lab.environment, timeout=60)
     assert done.returncode == code, done.stderr
     assert "Traceback" not in done.stderr
-    if code < 2:
-        assert {row["cell"] for row in json.loads(done.stdout)["rows"]} == {KEY, LATENCY}
+    if code == 2:
+        return
+    found = json.loads(done.stdout)
+    if code == 3:
+        assert found["lost"] == {KEY: arguments[1]}
+    elif "missing" not in arguments:
+        assert {row["cell"] for row in found["rows"]} == {KEY, LATENCY}
+        assert found["lost"] == {}

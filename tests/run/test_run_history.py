@@ -39,13 +39,16 @@ def test_no_change(values):
     assert change_points(values) == []
 
 
-def write(folder, index, *, score=0.9, p50=2.0, cpu="Z80", status="ok"):
+def write(folder, index, *, score=0.9, p50=2.0, cpu="Z80", status="ok", convention="", rate=None):
     common = {"id": "0", "model": "m", "precision": "fp32", "backend": "b", "status": status}
     latency = LatencyResult(scenario="single-stream", batch=1, threads=1, n=99, p50_ms=p50, ratio=p50 / 2)
-    cells = [CellResult(key="accuracy/d/m/fp32/b", kind="accuracy", metrics={"pck": MetricResult(value=score, n=9)},
-                        **common),
+    metrics = {"pck": MetricResult(value=score, n=9, convention=convention)}
+    cells = [CellResult(key="accuracy/d/m/fp32/b", kind="accuracy", metrics=metrics, **common),
              CellResult(key="latency/m", kind="latency", latency=latency, **common)]
-    results = Results(suite={}, environment={"finished": f"2026-01-{index + 1:02}T00:00:00Z", "commit": f"c{index}",
+    suite = {} if rate is None else {"bench": [
+        {"models": ["n"], "backends": ["b"], "latency": [{"rate": 1}]},
+        {"models": ["n", "m"], "backends": ["b"], "latency": [{"batch": 2}, {"batch": [1, 4], "rate": rate}]}]}
+    results = Results(suite=suite, environment={"finished": f"2026-01-{index + 1:02}T00:00:00Z", "commit": f"c{index}",
                                              "cpu": cpu}, plugins=[], cells=cells)
     (folder / f"run-{99 - index}").mkdir(parents=True)
     (folder / f"run-{99 - index}/results.json").write_text(results.model_dump_json(by_alias=True))
@@ -72,6 +75,18 @@ def test_machines_are_kept_apart_and_failed_cells_left_out(tmp_path):
     series = [each for each in read_history(tmp_path).series if each.metric == "p50_ms"]
     assert [(len(each.points), each.changes) for each in series] == [(10, []), (10, [])]
     assert series[0].machine.startswith("Z80")
+
+
+def test_what_is_not_comparable_is_no_change(tmp_path):
+    for index in range(24):
+        later = index >= 12
+        write(tmp_path, index, score=0.9 - 0.4 * later, convention="strict" if later else "", p50=2.0 + 2 * later,
+              rate=200 if later else 50)
+    series = read_history(tmp_path).series
+    assert [(each.metric, each.convention, each.scenario, len(each.points)) for each in series] == [
+        ("pck", "", "", 12), ("p50_ms", "", '{"rate": 50}', 12), ("ratio", "", '{"rate": 50}', 12),
+        ("pck", "strict", "", 12), ("p50_ms", "", '{"rate": 200}', 12), ("ratio", "", '{"rate": 200}', 12)]
+    assert not any(each.changes for each in series)
 
 
 def test_what_can_not_be_read_is_named(tmp_path):

@@ -4,6 +4,10 @@ import json
 
 import pytest
 
+from harness.contracts import FinishedRun
+from harness.params import Params
+from harness_reports.benchmark import PytestBenchmarkReporter
+
 TIMED = """
 [[bench]]
 models = ["mean"]
@@ -122,6 +126,40 @@ def test_selected_benchmarks_are_not_missing(run, lab):
     assert done.ret == 0
 
 
+def test_runs_and_pytest_can_be_compared(run, lab):
+    text = lab.suite + timed()
+    outcome = lab.run(text)
+    (made,) = PytestBenchmarkReporter(Params()).render(FinishedRun(outcome.results)).values()
+    out = lab.folder / "out.json"
+    out.write_text(made)
+    lenient = ("--benchmark-compare-fail=median:1000000%", "-W", "ignore:Benchmark machine_info is different")
+    same = run(text, "--benchmark-compare", out, *lenient)
+    assert same.ret == 0
+    for bench in (data := json.loads(made))["benchmarks"]:
+        bench["stats"] = {name: value / 1e6 if isinstance(value, float) else value
+                          for name, value in bench["stats"].items()}
+    out.write_text(json.dumps(data))
+    slower = run(text, "--benchmark-compare", out, *lenient)
+    assert "Performance has regressed" in slower.stdout.str() + slower.stderr.str()
+
+
+def test_two_suites_of_one_name_are_not_compared(run, lab):
+    out = lab.folder / "out.json"
+    run(lab.suite + timed(), "--benchmark-json", out)
+    (lab.folder / "twin.toml").write_text((lab.folder / "suite.toml").read_text())
+    done = run(lab.suite + timed(), "--benchmark-compare", out, "--harness-suite", lab.folder / "twin.toml")
+    assert done.ret == 1
+    done.stdout.fnmatch_lines([f"*lab::{KEY.format(1)}: in more than one suite*"])
+
+
+def test_a_gate_with_a_cell_that_failed_fails(run, lab):
+    text = lab.suite + lab.other.replace("mean.onnx", "absent.onnx")
+    text += lab.bench.replace('["mean"]', '["mean", "other"]')
+    done = run(text + GATES.partition('[[gates]]\ncell = "latency')[0])
+    done.assert_outcomes(failed=1)
+    done.stdout.fnmatch_lines(["*1 of 2 cells that match failed: accuracy/colors/other/fp32/logged*"])
+
+
 def test_only_named_files_are_collected(run, lab, pytester):
     (lab.folder / "test_own.py").write_text("def test_own():\n    pass\n")
     (lab.folder / "other.toml").write_text("no suite at all")
@@ -147,6 +185,14 @@ def test_mistakes_are_told_without_a_traceback(run, lab):
     assert done.ret != 0
     assert "did you mean" in done.stdout.str()
     assert "Traceback" not in done.stdout.str()
+    run(lab.suite + timed(), "--benchmark-json", lab.folder / "out.json")
+    (lab.folder / "good.toml").write_text((lab.folder / "suite.toml").read_text())
+    broken = run((lab.suite + timed()).replace("models.mean", "models.maen"), "--harness-suite",
+                 lab.folder / "good.toml", "--benchmark-compare", lab.folder / "out.json",
+                 "--continue-on-collection-errors")
+    broken.assert_outcomes(passed=3, errors=1)
+    assert "INTERNALERROR" not in broken.stdout.str()
+    assert "without a counterpart" not in broken.stdout.str()
     (lab.folder / "mean.onnx").unlink()
     gone = run(lab.suite + timed())
     gone.assert_outcomes(errors=3)
