@@ -32,7 +32,15 @@ from harness.contracts import (
     Timing,
     Unreadable,
 )
-from harness.datasets import GeneratedDataset, IndexedDataset, UnreadableSample, evenly, files_fingerprint
+from harness.datasets import (
+    IMAGE_SUFFIXES,
+    GeneratedDataset,
+    IndexedDataset,
+    UnreadableSample,
+    evenly,
+    evenly_spaced,
+    files_fingerprint,
+)
 from harness.errors import (
     BackendUnavailable,
     CellError,
@@ -47,6 +55,7 @@ from harness.errors import (
 )
 from harness.hookspecs import hookimpl
 from harness.params import Params, SuitePath
+from harness.partnames import part_names
 from harness.results import CellResult, GateResult, LatencyResult, MetricResult, Results, verdict
 from harness.saliency import Explain, GraphGenerator, ModelHandle, SaliencyGenerator, StoredMaps
 from harness.specs import (
@@ -106,7 +115,7 @@ if TYPE_CHECKING:
     from harness.photographs import as_rgb, open_picture, read_photograph, upright
     from harness.reloading import reload
     from harness.resample import map_to_input, resize_maps, scaled_map, scaling_weights
-    from harness.stats import stable_seed
+    from harness.stats import rank_correlation, stable_seed
     from harness.suppression import decode_ssd
     from harness.table import Ragged, Table
 
@@ -149,6 +158,7 @@ _LAZY = {
     "prepare": "harness.geometry",
     "provider_problem": "harness.onnx.providers",
     "provider_versions": "harness.onnx.providers",
+    "rank_correlation": "harness.stats",
     "read_labels": "harness.onnx.models",
     "read_photograph": "harness.photographs",
     "reload": "harness.reloading",
@@ -178,6 +188,7 @@ def __getattr__(name: str) -> object:
 
 __all__ = [
     "API_VERSION",
+    "IMAGE_SUFFIXES",
     "TASKS",
     "Backend",
     "BackendSpec",
@@ -269,6 +280,7 @@ __all__ = [
     "decode_ssd",
     "did_you_mean",
     "evenly",
+    "evenly_spaced",
     "exit_reason",
     "feed_saliency",
     "files_fingerprint",
@@ -288,11 +300,13 @@ __all__ = [
     "open_picture",
     "open_session",
     "package_sources",
+    "part_names",
     "poisson_arrivals",
     "preoptimized",
     "prepare",
     "provider_problem",
     "provider_versions",
+    "rank_correlation",
     "read_labels",
     "read_photograph",
     "reload",

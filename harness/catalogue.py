@@ -3,12 +3,34 @@
 from __future__ import annotations
 
 from types import UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
 from harness.discovery import PluginRecord
+from harness.host import Host
 from harness.specs import MetricSpec, Spec
+
+
+class PluginProblem(NamedTuple):
+    """What is wrong with a plugin, and the way out. fatal: what it declares can not be used."""
+
+    subject: str
+    message: str
+    fix: str = ""
+    fatal: bool = True
+
+
+def plugin_problems(host: Host) -> list[PluginProblem]:
+    """Failed plugins, ambiguous names, then warnings."""
+    found = [PluginProblem(f"plugin {record.provider}", f"failed ({failure.phase}): {failure.message}",
+                           f"repair or uninstall {record.provider.distribution}, or --no-plugins={record.name}")
+             for record, failure in host.failures]
+    found += [PluginProblem(f'{specs[0].role} "{specs[0].name}"',
+                            f"declared by {' and by '.join(str(spec.provider) for spec in specs)}",
+                            "disable one of them with --no-plugins=NAME") for specs in host.duplicates()]
+    return found + [PluginProblem(f"plugin {record.provider}", warning, fatal=False) for record in host.plugins
+                    for warning in record.warnings]
 
 
 def plugin_facts(record: PluginRecord) -> dict[str, Any]:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from harness.card import ModelCard
     from harness.geometry import Fit
+    from harness.params import Params
     from harness.results import CellResult, Results
     from harness.saliency import Explain, ModelHandle
     from harness.table import Table
@@ -326,7 +327,10 @@ class FinishedRun:
     directory: Path | None = None
 
     def table(self, cell: CellResult, name: str) -> Table | None:
-        """Raw data of a cell by its name in `files`, e.g. "samples" or "rows.pck"; None where it is not there."""
+        """Raw data of a cell by its name in `files`, e.g. "samples" or "rows.pck"; None where it is not there.
+
+        Raises ValueError or OSError when the file is damaged.
+        """
         from harness.table import Table
 
         path = self.path(cell, name)
@@ -350,10 +354,15 @@ class Reporter(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class RunContext:
-    """The one argument of the lifecycle hooks. result: the finished cell; results: the finished run."""
+    """The one argument of the lifecycle hooks.
+
+    suite: its tables as they are written, paths relative to its file; datasets: the validated params of each of them by
+    the suite's name, paths absolute, keys of a `base` taken over; result: the finished cell; results: the finished run.
+    """
 
     directory: Path
     suite: Mapping[str, Any]
     keys: tuple[str, ...] = ()
     result: CellResult | None = None
     results: Results | None = None
+    datasets: Mapping[str, Params] = field(default_factory=dict)

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from harness.tasks import Target
 
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
+"""Of the files that datasets take for images, in lower case."""
 _SPLITS = ("train", "val", "test")
 
 Item = TypeVar("Item")
@@ -122,6 +124,12 @@ def evenly(items: Sequence[Item], count: int | None) -> Sequence[Item]:
     if count is None or count >= len(items):
         return items
     return [items[i * len(items) // count] for i in range(count)]
+
+
+def evenly_spaced(total: int, most: int) -> list[int]:
+    """At most `most` of 0 ... total - 1, both ends included, ascending."""
+    count = min(total, most)
+    return sorted({index * (total - 1) // max(1, count - 1) for index in range(count)})
 
 
 def files_fingerprint(root: Path, paths: Iterable[Path], extra: bytes = b"") -> str:

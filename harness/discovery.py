@@ -20,7 +20,7 @@ ALL = "all"
 FAULTS = (Exception, SystemExit)
 """What a plugin may raise without ending the program; an interrupt is the user's."""
 
-Phase = Literal["load", "api", "register", "hooks", "factory"]
+Phase = Literal["load", "api", "register", "hooks"]
 
 
 @dataclass(frozen=True, slots=True)

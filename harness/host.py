@@ -90,6 +90,18 @@ class Host:
         message = f'no plugin provides the {kind.role} "{name}"{did_you_mean(name, known)} (known: {one_of(known)})'
         raise PluginError(message + self._broken_note())
 
+    def chosen(self, kind: type[S], name: str, option: str) -> S:
+        """The declaration that is named by an option of the command line.
+
+        Raises UsageError when there is none, PluginError when that may be the fault of plugins.
+        """
+        try:
+            return self.spec(kind, name)
+        except PluginError as error:
+            if self.may_be_broken(kind, name):
+                raise
+            raise UsageError(f"{option}: {error}") from None
+
     @property
     def failures(self) -> list[tuple[PluginRecord, Failure]]:
         return [(record, failure) for record in self.plugins for failure in record.failures]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -86,12 +86,10 @@ def of_metric(entry: MetricEntry) -> dict[str, Any]:
     return _of_plugin(entry.spec, entry.params)
 
 
-def of_predictions(cell: Cell, dataset: Dataset, file: ModelFile) -> dict[str, Any]:
-    """What the predictions of a cell depend on; the same for every metric."""
-    if cell.dataset is None:
-        raise ValueError(f"{cell.key} has no dataset")
-    identity = {"dataset": of_dataset(cell.dataset, dataset, cell.seed), "model": of_model(file),
-                "precision": cell.precision, "backend": of_backend(cell.backend)}
+def of_predictions(cell: Cell, dataset: Mapping[str, Any], file: ModelFile) -> dict[str, Any]:
+    """What the predictions of a cell depend on; the same for every metric. dataset: as `of_dataset` gives it."""
+    identity = {"dataset": dataset, "model": of_model(file), "precision": cell.precision,
+                "backend": of_backend(cell.backend)}
     if cell.saliency is not None:
         identity["saliency"] = {**_of_saliency(cell.saliency), "layer": cell.saliency.layer,
                                 "target": cell.target, "seed": cell.seed}

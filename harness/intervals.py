@@ -8,12 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.stats import Interval
+from harness.stats import Interval, central
 
 FEWEST_ROUNDS = 5
 """Fewer rounds have no interval: their bootstrap would be too narrow to be honest."""
 REPLICATES = 1000
-_TAILS = (0.025, 0.975)
 _WORK = 50_000_000
 """Most values that one interval looks at: very long series get fewer replicates, at least 200."""
 
@@ -35,15 +34,10 @@ def median_over_rounds(rounds: Sequence[NDArray[Any]], *, seed: int = 0) -> Inte
         reached = np.cumsum(drawn[owners])  # a round drawn twice has each of its values twice
         if reached[-1]:
             medians.append(values[np.searchsorted(reached, reached[-1] // 2, side="right")])
-    return _interval(np.array(medians, np.float64))
+    return central(np.array(medians, np.float64))
 
 
 def ratio_of_sums(above: Floats, below: Floats, *, seed: int = 0) -> Interval:
     """95 % interval of sum(above) / sum(below), pairs drawn with replacement."""
     drawn = np.random.default_rng(seed).integers(0, len(above), (REPLICATES, len(above)))
-    return _interval(above[drawn].sum(axis=1) / below[drawn].sum(axis=1))
-
-
-def _interval(values: Floats) -> Interval:
-    low, high = np.quantile(values, _TAILS)
-    return float(low), float(high)
+    return central(above[drawn].sum(axis=1) / below[drawn].sum(axis=1))

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from harness.errors import one_of
+from harness.locate import KeyPath
 from harness.plan import kept_cells
 from harness.suite import Bench, MatrixTable, MetricEntry
-from harness.validation import KeyPath
 
 
 def mismatches(bench: Bench, table: MatrixTable) -> Iterator[tuple[KeyPath, str]]:

@@ -18,6 +18,7 @@ from harness import identity
 from harness.cache import IDS, Cache
 from harness.card import ModelCard
 from harness.contracts import Batch, Dataset, Metric, ModelFile, Progress, Samples, Unreadable
+from harness.datasets import evenly_spaced
 from harness.errors import CellError, DataError, PluginError
 from harness.geometry import Fit, Size, place, prepare
 from harness.host import blame, create
@@ -26,7 +27,7 @@ from harness.opened import OpenedModel, automatic_batch, available_threads, open
 from harness.plan import Cell
 from harness.prefetch import prefetched
 from harness.results import CurveResult, MetricResult
-from harness.showcase import CANDIDATES, evenly_spaced
+from harness.showcase import CANDIDATES
 from harness.stats import intervals, stable_seed
 from harness.suite import MetricEntry
 from harness.table import Table
@@ -61,7 +62,8 @@ def measure(cell: Cell, file: ModelFile, cache: Cache, progress: Progress) -> tu
     if cell.dataset is None:
         raise ValueError(f"{cell.key} has no dataset")
     dataset = open_dataset(cell.dataset, cell.seed)
-    key = identity.digest(identity.of_predictions(cell, dataset, file))
+    facts = identity.of_dataset(cell.dataset, dataset, cell.seed)
+    key = identity.digest(identity.of_predictions(cell, facts, file))
     keys = {metric.id: identity.digest([key, identity.of_metric(metric), cell.seed]) for metric in cell.metrics}
     rows = {id_: table for id_, row_key in keys.items() if (table := cache.table("rows", row_key)) is not None}
     known = _Stored.load(cache, key)

@@ -13,10 +13,10 @@ from harness import source as sources
 from harness.errors import EXIT_PLUGIN, EXIT_USAGE, PluginError, SuiteError, did_you_mean, one_of
 from harness.gates import unmeasurable
 from harness.host import Host
-from harness.locate import Locations
+from harness.locate import KeyPath, Locations
 from harness.mismatches import mismatches
 from harness.params import BASE, Params
-from harness.source import KeyPath, Source
+from harness.source import Source
 from harness.specs import (
     BackendSpec,
     DatasetSpec,

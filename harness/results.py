@@ -18,11 +18,12 @@ class Record(BaseModel):
                               ser_json_inf_nan="null", json_schema_serialization_defaults_required=True)
 
 
-def _finite(value: float | None) -> float | None:
+def finite(value: float | None) -> float | None:
+    """The value, None for what is not finite."""
     return value if value is not None and math.isfinite(value) else None
 
 
-Number = Annotated[float | None, AfterValidator(_finite)]
+Number = Annotated[float | None, AfterValidator(finite)]
 """JSON has neither NaN nor infinity: both are null, in memory as in the file, so that no comparison is lost on them."""
 
 

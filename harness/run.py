@@ -17,7 +17,7 @@ from harness.compare import checks
 from harness.compare.latency import Again
 from harness.compare.runs import Run
 from harness.contracts import Executor, Progress, RunContext
-from harness.errors import EXIT_CELLS, EXIT_GATE, EXIT_OK, EXIT_PLUGIN, HandledError, PluginError, UsageError
+from harness.errors import EXIT_CELLS, EXIT_GATE, EXIT_OK, EXIT_PLUGIN, HandledError, PluginError
 from harness.host import Host, create, default_params
 from harness.plan import Plan, count_samples, make_plan, matches
 from harness.ratios import with_ratio
@@ -25,7 +25,7 @@ from harness.results import CellResult, PluginResult, Results
 from harness.rundir import RunDirectory, new_directory, unfinished_directory
 from harness.specs import ExecutorSpec
 from harness.suite import ExecutorEntry, Suite
-from harness.worker import CellGroup, cell_id
+from harness.worker import CellGroup, cell_ids
 
 DEFAULT_EXECUTOR = "local"
 
@@ -89,11 +89,12 @@ def _measure(plan: Plan, host: Host, executor: _SafeExecutor, directory: RunDire
              baseline: Run | None) -> Results:
     suite = plan.suite
     _make_files(plan, observer)
-    ids = {cell.key: cell_id(cell) for cell in plan.cells}
+    ids = cell_ids(plan.cells)
     done = {cell.key: cell for cell in directory.cells() if cell.status == "ok" and ids.get(cell.key) == cell.id}
     groups = _groups(plan, ids, done, directory.path, cache)
     observer.started(plan, directory.path, len(ids) - sum(len(group.keys) for group in groups))
-    context = RunContext(directory.path, suite.resolved, tuple(ids))
+    context = RunContext(directory.path, suite.resolved, tuple(ids),
+                         datasets={id_: entry.params for id_, entry in suite.datasets.items()})
     _notify(host, "harness_run_started", context, observer)
     with closing(executor.run(groups, observer.progress)) as finished:  # workers end with an interrupted run
         for result in finished:
@@ -138,18 +139,9 @@ def _baseline(suite: Suite, host: Host) -> Run | None:
 def _executor(suite: Suite, host: Host, name: str | None) -> _SafeExecutor:
     entry = suite.executor
     if entry is None or (name is not None and name != entry.spec.name):
-        spec = _executor_spec(host, name or DEFAULT_EXECUTOR)
+        spec = host.chosen(ExecutorSpec, name or DEFAULT_EXECUTOR, "--executor")
         entry = ExecutorEntry(spec.name, spec, default_params(spec))
     return _SafeExecutor(entry.spec, create(entry.spec, entry.params))
-
-
-def _executor_spec(host: Host, name: str) -> ExecutorSpec:
-    try:
-        return host.spec(ExecutorSpec, name)
-    except PluginError as error:
-        if host.may_be_broken(ExecutorSpec, name):
-            raise
-        raise UsageError(f"--executor: {error}") from None
 
 
 @dataclass(frozen=True, slots=True)

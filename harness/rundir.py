@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -18,6 +18,9 @@ from harness.results import CellResult, Results
 
 CELLS = "cells.jsonl"
 RESULTS = "results.json"
+REPORT = "report.html"
+"""What the first-party reporter writes beside the results."""
+_PREVIOUS = (CELLS, RESULTS, REPORT)
 
 
 class RunDirectory:
@@ -34,6 +37,7 @@ class RunDirectory:
     def started(self, *, fresh: bool = False) -> Iterator[None]:
         """Make the folder and hold it against other runs; forget a run that is finished, or any with `fresh`.
 
+        What is forgotten stays as previous.NAME until the new results are written.
         Raises UsageError when the folder can not be written or another process is running in it.
         """
         try:
@@ -46,18 +50,19 @@ class RunDirectory:
             raise UsageError(f"{self.path}: {why}; choose another --output") from None
         with lock:
             if fresh or self.finished:  # raw data is overwritten cell by cell
-                (self.path / CELLS).unlink(missing_ok=True)
-                (self.path / RESULTS).unlink(missing_ok=True)
+                for name in _PREVIOUS:
+                    with suppress(FileNotFoundError):
+                        (self.path / name).replace(self.path / f"previous.{name}")
             self._end_cut_line()
             yield
 
     @property
     def busy(self) -> bool:
-        """Whether another process is running in it."""
+        """Whether this process can not run in it: another one does, or it may not write here."""
         try:
             with self._lock().acquire(timeout=0):
                 return False
-        except Timeout:
+        except OSError:  # a Timeout of the lock is one as well
             return True
 
     def _lock(self) -> FileLock:
@@ -95,8 +100,10 @@ class RunDirectory:
                     file.write(b"\n")  # at the end, wherever the position is
 
     def write_results(self, results: Results) -> None:
-        """Write results.json by rename: it is complete or not there."""
+        """Write results.json by rename: it is complete or not there. What was there before is gone then."""
         write_text(self.path / RESULTS, results.model_dump_json(by_alias=True, indent=1) + "\n")
+        for name in _PREVIOUS:
+            (self.path / f"previous.{name}").unlink(missing_ok=True)
 
 
 def read_results(path: Path) -> Results:
@@ -128,7 +135,7 @@ def new_directory(root: Path, suite: str) -> Path:
 
 
 def unfinished_directory(root: Path, suite: str) -> Path | None:
-    """The newest run of the suite, if it was interrupted and no other process continues it."""
-    runs = sorted(path for path in (root / suite).glob("*") if (path / CELLS).exists())
-    newest = RunDirectory(runs[-1]) if runs else None
+    """The run of the suite that was worked on last, if it was interrupted and this process can continue it."""
+    runs = sorted((file.stat().st_mtime_ns, file.parent) for file in (root / suite).glob(f"*/{CELLS}"))
+    newest = RunDirectory(runs[-1][1]) if runs else None
     return None if newest is None or newest.finished or newest.busy else newest.path

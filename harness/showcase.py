@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from harness.contracts import Metric, Scalar
+from harness.datasets import evenly_spaced
 from harness.host import blame, create
+from harness.results import finite
 from harness.suite import MetricEntry
 from harness.table import Table
 
@@ -36,7 +39,7 @@ def choose(metrics: Sequence[MetricEntry], tables: Mapping[str, Table], total: i
     """Score some samples and choose those to show.
 
     tables: each metric's rows, by metric id; total: rows of each. A sample's score is what the metric says of that row
-    alone; parts that tables leave out (`detail`) are left out here, too.
+    alone, None where that is not finite; parts that tables leave out (`detail`) are left out here, too.
     """
     candidates = evenly_spaced(total, CANDIDATES)
     scores: dict[int, dict[str, float | None]] = {row: {} for row in candidates}
@@ -46,11 +49,11 @@ def choose(metrics: Sequence[MetricEntry], tables: Mapping[str, Table], total: i
         for row in candidates:
             with blame(entry.spec):
                 found = metric.summarize(tables[entry.id].take(np.array([row]))).scalars
-            scores[row].update({entry.id + suffix: scalar.value for suffix, scalar in found.items()
+            scores[row].update({entry.id + suffix: finite(scalar.value) for suffix, scalar in found.items()
                                 if not scalar.detail})
             if index == 0:
                 order.append((_badness(next(iter(found.values()), None)), row))
-    worst = [row for badness, row in sorted(order, key=lambda each: (-each[0], each[1])) if badness > -np.inf]
+    worst = [row for badness, row in sorted(order, key=lambda each: (-each[0], each[1])) if badness > -math.inf]
     shown = {*worst[:_WORST]}
     shown.update(candidates[index] for index in evenly_spaced(len(candidates), SHOWN - len(shown)))
     return Showcase(tuple(sorted(shown)), scores)
@@ -65,13 +68,8 @@ def indices_of(rows: Sequence[int], unreadable: int, total: int) -> list[int]:
     return sorted({index for row in rows for index in range(row, min(row + reach + 1, total))})
 
 
-def evenly_spaced(total: int, most: int) -> list[int]:
-    """At most `most` of 0 ... total - 1, both ends included, ascending."""
-    count = min(total, most)
-    return sorted({index * (total - 1) // max(1, count - 1) for index in range(count)})
-
-
 def _badness(scalar: Scalar | None) -> float:
-    if scalar is None or scalar.value is None:
-        return -np.inf
-    return -scalar.value if scalar.higher_is_better else scalar.value
+    value = finite(scalar.value) if scalar is not None else None
+    if scalar is None or value is None:
+        return -math.inf
+    return -value if scalar.higher_is_better else value

@@ -11,9 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import Problem, SuiteError, UsageError, did_you_mean, one_of
-from harness.locate import Locations
-
-KeyPath = tuple[str | int, ...]
+from harness.locate import KeyPath, Locations
 
 _VARIABLE = re.compile(
     r"\$(?P<escaped>\$\{)|\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^}]*))?\}|(?P<bad>\$\{)"

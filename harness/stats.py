@@ -14,7 +14,6 @@ from harness.contracts import Scalar, Summary
 from harness.table import Table
 
 Interval = tuple[float, float]
-_TAILS = (0.025, 0.975)
 Z_975 = 1.959963984540054
 """The 97.5 % quantile of the normal distribution."""
 
@@ -73,8 +72,20 @@ def block_bootstrap_median(series: NDArray[Any], *, replicates: int = 1000, seed
     windows = np.lib.stride_tricks.sliding_window_view(circle, length)
     rounds = min(replicates, max(200, 20_000_000 // n))  # bounds the work on very long series
     medians = [np.median(windows[rng.integers(0, n, blocks)].ravel()[:n]) for _ in range(rounds)]
-    low, high = np.quantile(medians, _TAILS)
+    return central(np.array(medians))
+
+
+def central(values: NDArray[np.float64]) -> Interval:
+    """Between the 2.5 and the 97.5 % quantile of replicates."""
+    low, high = np.quantile(values, (0.025, 0.975))
     return float(low), float(high)
+
+
+def rank_correlation(first: NDArray[Any], second: NDArray[Any]) -> float | None:
+    """Spearman's, ties with their mean rank; None for fewer than two pairs, or where one side is constant."""
+    if len(first) < 2 or np.ptp(first) == 0 or np.ptp(second) == 0:
+        return None
+    return float(np.corrcoef(_ranks(first), _ranks(second))[0, 1])
 
 
 def stable_seed(*parts: object) -> int:
@@ -97,5 +108,10 @@ def _quantiles(values: list[float]) -> Interval | None:
     finite = np.array([value for value in values if math.isfinite(value)])
     if 2 * len(finite) < len(values):
         return None
-    low, high = np.quantile(finite, _TAILS)
-    return float(low), float(high)
+    return central(finite)
+
+
+def _ranks(values: NDArray[Any]) -> NDArray[np.float64]:
+    """From 1, ties averaged; importing scipy.stats for this would cost more than a whole evaluation."""
+    _, group, counts = np.unique(values, return_inverse=True, return_counts=True)
+    return np.asarray((np.cumsum(counts) - (counts - 1) / 2)[group], np.float64)

@@ -66,11 +66,14 @@ Column = Array | Ragged
 class Table(Mapping[str, Column]):
     """Named columns of equal length, one entry per sample.
 
-    Raises ValueError when the columns differ in length.
+    Raises ValueError when the columns differ in length, and for a name that ends in "#offsets".
     """
 
     def __init__(self, columns: Mapping[str, Column]) -> None:
         self._columns = dict(columns)
+        for name in self._columns:
+            if name.endswith(_OFFSETS):  # in a file that is where a ragged column's samples begin
+                raise ValueError(f'a column can not be called "{name}": names that end in "{_OFFSETS}" are reserved')
         lengths = {name: len(column) for name, column in self._columns.items()}
         if len(set(lengths.values())) > 1:
             raise ValueError(f"columns differ in length: {lengths}")
@@ -126,8 +129,10 @@ class Table(Mapping[str, Column]):
                 arrays[name], arrays[name + _OFFSETS] = column.values, column.offsets
             else:
                 arrays[name] = column
-        with replacing(path) as partial, partial.open("wb") as file:
-            np.savez_compressed(file, allow_pickle=False, **arrays)
+        with replacing(path) as partial, zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED) as archive:
+            for name, array in arrays.items():  # numpy's savez takes names for its own arguments, e.g. "file"
+                with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                    np.lib.format.write_array(member, np.asanyarray(array), allow_pickle=False)
 
     @classmethod
     def load(cls, path: Path) -> Table:

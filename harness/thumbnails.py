@@ -5,11 +5,11 @@
     writer.close()
 
 The folder holds the pictures and `index.json`, a list of {"id", "file", "size", "target", "prediction", "scores"}; size
-is the native [height, width], and all coordinates are native pixels. Masks are pictures of the thumbnail's size. A
-detector's boxes are also drawn, into the file "drawn". Scores are the metrics' numbers of this sample alone. With a
-map, "overlay" is the file with the map over the picture (harness.overlay), and "saliency" says {"class", "label",
-"range"}: what it explains, and its least and largest raw value. "maps" lists {"name", "file"} of maps from inside of
-the network, over the picture.
+is the native [height, width], and all coordinates are native pixels. Masks are pictures of the thumbnail's size. Of
+many boxes the predictions with the highest scores and the largest objects are kept, and "left_out" says how many are
+not. Scores are the metrics' numbers of this sample alone. With a map, "overlay" is the file with the map over the
+picture (harness.overlay), and "saliency" says {"class", "label", "range"}: what it explains, and its least and largest
+raw value. "maps" lists {"name", "file"} of maps from inside of the network, over the picture.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw
+from PIL import Image
 
 from harness.files import write_text
 from harness.geometry import Size, place
@@ -43,9 +43,10 @@ LONGEST_SIDE = 160
 """Of a thumbnail, in pixels; smaller images are kept as they are."""
 MOST_NUMBERS = 512
 """Larger arrays are left out of index.json, only their shape is noted."""
+MOST_BOXES = 100
+"""Of a sample's predictions, and of its truth: more can not be told apart."""
 TOP = 5
 """Classes kept of a classification."""
-_OUTLINE = (255, 0, 160)
 
 
 class Writer:
@@ -73,9 +74,6 @@ class Writer:
             "prediction": self._prediction(stem, predictions, row),
             "scores": _json(scores or {}),
         })
-        for output in TASKS[self._card.task].outputs:
-            if output.space == "boxes" and output.name in predictions:
-                self._entries[-1]["drawn"] = self._save_boxes(stem, picture, predictions[output.name][row])
         if map_ is not None:
             self._entries[-1] |= self._save_saliency(stem, image, map_)
         for title, values in maps_of(inner, row, TASKS[self._card.task], self._card.input.size).items():
@@ -95,17 +93,6 @@ class Writer:
         else:  # a photograph takes several times the space as PNG
             name = f"{stem}.jpg"
             picture.resize(small, Image.Resampling.LANCZOS).save(self._folder / name, quality=88)
-        return name
-
-    def _save_boxes(self, stem: str, picture: Image.Image, boxes: NDArray[Any]) -> str:
-        """The thumbnail with the outlines of (M, 4) native boxes; those that follow do not hide the first."""
-        name, small = f"{stem}.drawn.png", thumbnail_size(picture.height, picture.width)
-        canvas = picture.convert("RGB").resize(small, Image.Resampling.LANCZOS)
-        draw = ImageDraw.Draw(canvas)
-        scale = np.tile(np.array(small) / picture.size, 2)
-        for box in boxes[::-1] * scale:
-            draw.rectangle([float(edge) for edge in box - [0, 0, 1, 1]], outline=_OUTLINE)
-        canvas.save(self._folder / name, optimize=True)
         return name
 
     def _save_saliency(self, stem: str, image: NDArray[np.uint8], map_: KeptMap) -> dict[str, Any]:
@@ -138,13 +125,15 @@ class Writer:
         return {"mask": {"file": self._save_mask(f"{stem}.prediction.png", unpack_mask(predictions, row))}}
 
     def _target(self, stem: str, target: Target, size: tuple[int, int]) -> dict[str, Any]:
+        given = {field.name: getattr(target, field.name) for field in fields(target)}
+        if given.get("boxes") is not None:
+            given = _fewer(given, np.prod(given["boxes"][:, 2:] - given["boxes"][:, :2], axis=1))
         values: dict[str, Any] = {}
-        for field in fields(target):
-            value = getattr(target, field.name)
-            if isinstance(value, np.ndarray) and value.shape == size and field.name in ("mask", "ignore"):
-                values[field.name] = {"file": self._save_mask(f"{stem}.{field.name}.png", value)}
+        for name, value in given.items():
+            if isinstance(value, np.ndarray) and value.shape == size and name in ("mask", "ignore"):
+                values[name] = {"file": self._save_mask(f"{stem}.{name}.png", value)}
             elif value is not None:
-                values[field.name] = _json(value)
+                values[name] = _json(value)
         return values
 
 
@@ -157,10 +146,23 @@ def thumbnail_size(height: int, width: int) -> tuple[int, int]:
 def prediction_json(predictions: Table, row: int, card: ModelCard) -> dict[str, Any]:
     """One row of stored outputs as JSON values: class logits as their best classes, other small arrays as lists."""
     values = {name: predictions[name][row] for name in predictions}
+    if "boxes" in values and "scores" in values:
+        values = _fewer(values, values["scores"])
     special: Mapping[str, Callable[[Any], Any]] = {}
     if card.task == "classification":
         special = {"logits": lambda logits: _top_classes(logits, card)}
     return {name: special.get(name, _json)(value) for name, value in values.items()}
+
+
+def _fewer(values: Mapping[str, Any], rank: NDArray[Any]) -> dict[str, Any]:
+    """Of more than MOST_BOXES boxes those that rank highest, in their order, with what belongs to each of them."""
+    count = len(values["boxes"])
+    if count <= MOST_BOXES:
+        return {**values}
+    kept = np.sort(np.argsort(-rank, kind="stable")[:MOST_BOXES])
+    fewer = {name: [value[index] for index in kept] if isinstance(value, np.ndarray | tuple) and len(value) == count
+             else value for name, value in values.items()}
+    return {**fewer, "left_out": count - MOST_BOXES}
 
 
 def _top_classes(logits: NDArray[np.floating[Any]], card: ModelCard) -> list[dict[str, Any]]:

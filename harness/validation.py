@@ -8,8 +8,7 @@ from typing import Any, Literal, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 
 from harness.errors import did_you_mean, one_of
-
-KeyPath = tuple[str | int, ...]
+from harness.locate import KeyPath
 
 
 def split(data: Mapping[str, Any], model: type[BaseModel]) -> tuple[dict[str, Any], dict[str, Any]]:

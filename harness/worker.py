@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -23,6 +23,7 @@ from harness.results import CellResult, Cost, ErrorResult
 from harness.table import Table
 from harness.timing import Outcome
 
+T = TypeVar("T")
 _FEW = 4
 """Samples read at a time where nothing says how many: native images may be large."""
 
@@ -64,30 +65,34 @@ class CellGroup:
         progress(cell.key, 0, cell.samples or 0)
         try:
             file = identity.locate_model(cell.model, cell.precision)
-            measured = self._quality(cell, file, progress)
+            return self._quality(cell, id_, file, progress, started)
         except BackendUnavailable as error:
             return base_result(cell, id_, status="skipped", reason=str(error))
         except Exception as error:  # noqa: BLE001  a failed cell is a result
             return base_result(cell, id_, status="failed", error=error_result(error))
-        cost = measured.pop("cost", {})
-        measured["files"].update(self._keep_record(cell, Path(file.path)))
-        seconds = round(time.perf_counter() - started, 3)
-        model_mb = Path(file.path).stat().st_size / 1e6
-        return base_result(cell, id_, status="ok", **measured, **model_fields(file),
-                           cost=Cost(seconds=seconds, model_mb=round(model_mb, 3), gflop=_gflop(file), **cost))
 
-    def _quality(self, cell: Cell, file: ModelFile, progress: Progress) -> dict[str, Any]:
+    def _quality(self, cell: Cell, id_: str, file: ModelFile, progress: Progress, started: float) -> CellResult:
         dataset, measured = quality.measure(cell, file, self.cache, progress)
         metrics, curves = quality.summarize(cell, measured)
         files = self._save_rows(cell, measured.rows, measured.predictions)
-        files.update(self._save_thumbnails(cell, file, dataset, measured))
-        return {"metrics": metrics, "curves": curves, "runs_on": measured.runs_on,
-                "executed": dict(measured.executed), "cached": measured.cached,
-                "reason": unreadable_note(measured.unreadable, len(dataset)), "files": files,
-                "cost": {"forward_passes": measured.forward_passes, "map_ms": measured.map_ms,
-                         "map_passes": measured.map_passes}}
+        extras, none = _Extras(), dict[str, str]()
+        files |= extras.get("its pictures", lambda: self._save_thumbnails(cell, file, dataset, measured), none)
+        files |= extras.get("the record of its training", lambda: self._keep_record(cell, Path(file.path)), none)
+        gflop = extras.get("its operations", lambda: _gflop(file), None)
+        unreadable = unreadable_note(measured.unreadable, len(dataset))
+        cost = Cost(seconds=round(time.perf_counter() - started, 3), model_mb=_megabytes(file), gflop=gflop,
+                    forward_passes=measured.forward_passes, map_ms=measured.map_ms, map_passes=measured.map_passes)
+        return base_result(cell, id_, status="ok", metrics=metrics, curves=curves, runs_on=measured.runs_on,
+                           executed=dict(measured.executed), cached=measured.cached, files=files, cost=cost,
+                           reason="; ".join(filter(None, [unreadable, *extras.notes])) or None, **model_fields(file))
 
     def _latency(self, outcome: Outcome, id_: str) -> CellResult:
+        try:
+            return self._timed(outcome, id_)
+        except Exception as error:  # noqa: BLE001  the other cells of the group have their results
+            return base_result(outcome.cell, id_, status="failed", error=error_result(error))
+
+    def _timed(self, outcome: Outcome, id_: str) -> CellResult:
         if outcome.failure is not None:
             return latency_cell(outcome, id_)
         name, turns = f"samples/{slug(outcome.cell.key)}.npz", outcome.turns
@@ -144,7 +149,8 @@ class CellGroup:
             files["scores"] = f"scores/{slug(cell.key)}.json"
             ids = predictions.dense(IDS)
             write_text(self.directory / files["scores"],
-                       json.dumps([{"id": str(ids[row]), **scores} for row, scores in showcase.scores.items()]))
+                       json.dumps([{"id": str(ids[row]), **scores} for row, scores in showcase.scores.items()],
+                                  allow_nan=False))
         return files
 
 
@@ -157,7 +163,7 @@ def latency_cell(outcome: Outcome, id_: str, files: Mapping[str, str] | None = N
     if opening is None:
         raise ValueError(f"{cell.key} was neither opened nor refused")
     cost = Cost(seconds=round(outcome.seconds, 3), peak_rss_mb=outcome.peaks.rss, gpu_mb=outcome.peaks.gpu,
-                model_mb=round(Path(opening.file.path).stat().st_size / 1e6, 3), gflop=opening.gflop)
+                model_mb=_megabytes(opening.file), gflop=opening.gflop)
     return base_result(cell, id_, status="ok", latency=outcome.latency, runs_on=opening.runs_on, cost=cost,
                        executed=dict(opening.executed), settings=dict(opening.settings), files=dict(files or {}),
                        **model_fields(opening.file))
@@ -169,6 +175,24 @@ def base_result(cell: Cell, id_: str, **fields: Any) -> CellResult:
         key=cell.key, id=id_, kind=cell.kind, provider=str(cell.model.spec.provider), seed=cell.seed,
         dataset=cell.dataset.id if cell.dataset else None, model=cell.model.id, precision=cell.precision,
         backend=cell.backend.id, saliency=cell.saliency.id if cell.saliency else None, target=cell.target, **fields)
+
+
+@dataclass(frozen=True, slots=True)
+class _Extras:
+    """What is made after a measurement and must not cost it. notes: what could not be made."""
+
+    notes: list[str] = field(default_factory=list)
+
+    def get(self, what: str, make: Callable[[], T], otherwise: T) -> T:
+        try:
+            return make()
+        except Exception as error:  # noqa: BLE001  a full disk, a metric that does not take single rows
+            self.notes.append(f"without {what}: {type(error).__name__}: {error}")
+            return otherwise
+
+
+def _megabytes(file: ModelFile) -> float:
+    return round(Path(file.path).stat().st_size / 1e6, 3)
 
 
 def _gflop(file: ModelFile) -> float | None:
@@ -198,8 +222,17 @@ def slug(key: str) -> str:
     return "".join(char if char.isalnum() or char in "._+-@" else "_" for char in key.replace("/", "--"))
 
 
-def cell_id(cell: Cell) -> str:
-    """Hash of everything that determines the outcome, as far as it can be known before the cell runs."""
+def cell_ids(cells: Iterable[Cell]) -> dict[str, str]:
+    """By key; the files of a dataset are looked at once."""
+    datasets: dict[tuple[str, int], dict[str, Any]] = {}
+    return {cell.key: cell_id(cell, datasets) for cell in cells}
+
+
+def cell_id(cell: Cell, datasets: dict[tuple[str, int], dict[str, Any]]) -> str:
+    """Hash of everything that determines the outcome, as far as it can be known before the cell runs.
+
+    datasets: what is known of datasets so far, by name and seed; added to.
+    """
     try:
         file = identity.locate_model(cell.model, cell.precision)
         if cell.kind == "latency":
@@ -208,7 +241,10 @@ def cell_id(cell: Cell) -> str:
 
         if cell.dataset is None:
             raise ValueError(f"{cell.key} has no dataset")
-        predictions = identity.of_predictions(cell, open_dataset(cell.dataset, cell.seed), file)
+        known = cell.dataset.id, cell.seed
+        if known not in datasets:
+            datasets[known] = identity.of_dataset(cell.dataset, open_dataset(cell.dataset, cell.seed), cell.seed)
+        predictions = identity.of_predictions(cell, datasets[known], file)
         return identity.digest([predictions, [identity.of_metric(metric) for metric in cell.metrics], cell.seed])
     except Exception as error:  # noqa: BLE001  it will fail; a retry after the repair gets another id
         return identity.digest(["failed", cell.key, str(error)])

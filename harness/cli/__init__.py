@@ -69,14 +69,12 @@ class LazyGroup(click.Group):
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="harness")
 @click.option("-v", "--verbose", is_flag=True, help="Show full tracebacks.")
-@click.pass_context
-def cli(ctx: click.Context, verbose: bool) -> None:
+def cli(verbose: bool) -> None:  # read by `main`, which has to know it when the arguments are wrong
     """How accurate, how fast and how well explained is a vision model?
 
     Data goes to standard output, everything else to standard error. Exit codes: 0 ok, 1 a gate failed, 2 usage or
     invalid suite, 3 some cells failed or nothing was measured, 4 a needed plugin failed, 130 interrupted.
     """
-    ctx.obj = {"verbose": verbose}
 
 
 def main(args: Sequence[str] | None = None) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from harness.cli.options import discover, key_value, no_plugins_option
-from harness.errors import EXIT_CELLS, EXIT_OK, PluginError, UsageError
+from harness.errors import EXIT_CELLS, EXIT_OK, UsageError
 
 if TYPE_CHECKING:
     from harness.benching import BenchRequest
@@ -59,6 +59,7 @@ def command(model: Path, others: tuple[Path, ...], format_: str, no_plugins: tup
     all the same, with exit code 0; `valid` and `why` of --format json say it to scripts.
     """
     from harness.benching import bench
+    from harness.cli.progress import BenchProgress
     from harness.cli.rendering import renderer
     from harness.terminal import print_latencies
 
@@ -78,28 +79,6 @@ def command(model: Path, others: tuple[Path, ...], format_: str, no_plugins: tup
     return EXIT_CELLS if failed else EXIT_OK
 
 
-class BenchProgress:
-    """Which round is being measured, on a terminal's standard error."""
-
-    def __init__(self) -> None:
-        self.last = ""
-
-    def __enter__(self) -> BenchProgress:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self.last:
-            click.echo("\r" + " " * len(self.last) + "\r", err=True, nl=False)
-
-    def __call__(self, key: str, done: int, total: int) -> None:
-        import sys
-
-        if sys.stderr.isatty():
-            text = f"round {done} of {total}: {key.removeprefix('latency/')}"
-            click.echo("\r" + text.ljust(len(self.last)), err=True, nl=False)
-            self.last = text
-
-
 def _request(host: Host, files: Sequence[Path], *, backends: tuple[str, ...], batch: tuple[int, ...] | None,
              threads: tuple[int, ...], precisions: str | None, shapes: tuple[str, ...], inputs: tuple[str, ...],
              scenario: str, settings: tuple[str, ...]) -> BenchRequest:
@@ -107,10 +86,7 @@ def _request(host: Host, files: Sequence[Path], *, backends: tuple[str, ...], ba
     from harness.graphinputs import Shapes, read_shape
     from harness.specs import ScenarioSpec
 
-    try:
-        spec = host.spec(ScenarioSpec, scenario)
-    except PluginError as error:
-        raise UsageError(f"--scenario: {error}") from None
+    spec = host.chosen(ScenarioSpec, scenario, "--scenario")
     values = dict(key_value(text, "--set", "min_queries=1000") for text in settings)
     fed = dict(key_value(text, "--input", "image=image.npy") for text in inputs)
     return benching.BenchRequest(
@@ -128,10 +104,7 @@ def _backend(host: Host, text: str) -> BackendEntry:
     from harness.suite import BackendEntry
 
     name, _, pairs = text.partition(":")
-    try:
-        spec = host.spec(BackendSpec, name)
-    except PluginError as error:
-        raise UsageError(f"--backend: {error}") from None
+    spec = host.chosen(BackendSpec, name, "--backend")
     example = "onnxruntime-cpu:optimization=basic"
     values = dict(key_value(pair, "--backend", example) for pair in pairs.split(",") if pair)
     return BackendEntry(text, spec, settings(values, spec.params, f"--backend {name}"))

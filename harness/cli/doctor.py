@@ -18,18 +18,13 @@ def command(format_: str, no_plugins: tuple[str, ...]) -> int:
     Exit code 3 when something is an error, so that scripts can rely on it.
     """
     from harness.cache import default_folder
+    from harness.catalogue import plugin_problems
     from harness.environment import Finding, diagnose
 
     host = discover(no_plugins)
     findings = diagnose(default_folder(os.environ))
-    findings += [Finding("error", f"plugin {record.provider}", f"{failure.phase}: {failure.message}",
-                         f"repair or uninstall {record.provider.distribution}, or --no-plugins={record.name}")
-                 for record, failure in host.failures]
-    findings += [Finding("error", f"{specs[0].role} {specs[0].name}",
-                         f"declared by {' and by '.join(str(spec.provider) for spec in specs)}",
-                         "disable one of them with --no-plugins=NAME") for specs in host.duplicates()]
-    findings += [Finding("warn", f"plugin {record.provider}", warning) for record in host.plugins
-                 for warning in record.warnings]
+    findings += [Finding("error" if problem.fatal else "warn", problem.subject, problem.message, problem.fix)
+                 for problem in plugin_problems(host)]
     working = [record for record in host.plugins if record.status == "ok"]
     findings.append(Finding("ok", "plugins", f"{len(working)} of {len(host.plugins)} work"))
     if format_ == "json":

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import click
 
 from harness.cli.options import discover, key_value, no_plugins_option
-from harness.cli.train import report
 from harness.errors import UsageError
 
 if TYPE_CHECKING:
@@ -38,6 +37,7 @@ def command(source: Path, output: Path | None, id_: str | None, changes: tuple[s
     training data; layers stay in float until it loses no more than `max_loss`. Where only other precisions of an export
     are asked for, no torch is needed.
     """
+    from harness.cli.rendering import print_export
     from harness.exports import RECORD
     from harness.precisions import add_precision, check_precisions
 
@@ -51,10 +51,10 @@ def command(source: Path, output: Path | None, id_: str | None, changes: tuple[s
 
         output = Path("exports") if output is None else output
         record = export(host, source, output, id_=id_, changes=changed, opset=opset or OPSET)
-        report(folder := output / record.id, record.accuracy)
+        print_export(folder := output / record.id, record.accuracy)
     for precision in wanted:
         record = add_precision(host, folder, precision, settings, lambda text: click.echo(text, err=True))
-        report(folder / record.files[precision].file, record.variants[precision].accuracy)
+        print_export(folder / record.files[precision].file, record.variants[precision].accuracy)
     return 0
 
 

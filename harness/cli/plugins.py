@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 import click
 
-from harness.catalogue import plugin_facts, spec_facts
+from harness.catalogue import plugin_facts, plugin_problems, spec_facts
 from harness.cli.options import discover, echo_json, no_plugins_option
 from harness.errors import UsageError, did_you_mean
 from harness.host import Host
-from harness.specs import Spec
+from harness.specs import Role, Spec
 
-_ROLES = ("dataset", "model", "saliency", "metric", "backend", "scenario", "executor", "reporter", "gradient-rule")
 _CATALOGUE = {"task": "", "tasks": "", "requires": "needs ", "provides": "with ", "direction": "", "range": "",
               "unit": "", "conventions": "convention ", "precisions": "", "device": "on "}
 """What the catalogue shows of a declaration, with a word before it."""
@@ -25,7 +24,7 @@ def command() -> None:
 
 
 @command.command("list")
-@click.option("--kind", type=click.Choice(_ROLES), help="The catalogue of one kind of declaration.")
+@click.option("--kind", type=click.Choice(get_args(Role)), help="The catalogue of one kind of declaration.")
 @_FORMAT
 @no_plugins_option
 def list_(kind: str | None, format_: str, no_plugins: tuple[str, ...]) -> int:
@@ -71,17 +70,8 @@ def _print_plugins(host: Host) -> None:
         rows.append((record.name, record.provider.distribution, record.provider.version, record.status,
                      f"{record.load_ms:.1f}", provides))
     print_table(["plugin", "distribution", "version", "status", ">ms", "provides"], rows)
-    for line in problems(host):
-        click.echo(line)
-
-
-def problems(host: Host) -> list[str]:
-    """Failed plugins, ambiguous names and warnings, one line each."""
-    lines = [f"{record.provider}: failed ({failure.phase}): {failure.message}" for record, failure in host.failures]
-    for specs in host.duplicates():
-        claims = " and by ".join(str(spec.provider) for spec in specs)
-        lines.append(f'{specs[0].role} "{specs[0].name}" is declared by {claims}')
-    return lines + [f"{record.provider}: {warning}" for record in host.plugins for warning in record.warnings]
+    for problem in plugin_problems(host):
+        click.echo(f"{problem.subject}: {problem.message}")
 
 
 def _print_kind(host: Host, kind: str) -> None:

@@ -11,14 +11,16 @@ from harness.contracts import FinishedRun, Reporter
 from harness.errors import PluginError, UsageError, did_you_mean, one_of
 from harness.files import write_bytes
 from harness.host import Host, create, default_params
-from harness.results import Results
+from harness.results import MetricResult, Results
 from harness.specs import ReporterSpec
 
 Renderer = Callable[[Results, Path], None]
 
 
 def renderer(name: str, host: Host) -> Renderer:
-    """How to show results on standard output. Raises UsageError for a format that nobody provides."""
+    """How to show results on standard output. Raises UsageError for a format that nobody provides, PluginError where a
+    plugin that failed may have had it.
+    """
     if name == "table":
         from harness.terminal import print_results
 
@@ -36,9 +38,9 @@ def renderer(name: str, host: Host) -> Renderer:
 
 
 def reporter_spec(name: str, host: Host) -> ReporterSpec:
-    """Raises UsageError for a format that nobody provides."""
+    """Raises UsageError for a format that nobody provides, PluginError where a plugin that failed may have had it."""
     known = ["table", "json", *host.names("reporter")]
-    if name not in known:
+    if name not in known and not host.may_be_broken(ReporterSpec, name):
         raise UsageError(f'--format: there is no format or reporter "{name}"{did_you_mean(name, known)} '
                          f"(known: {one_of(known)})")
     if name in known[:2]:
@@ -74,3 +76,12 @@ def _render(spec: ReporterSpec, reporter: Reporter, results: Results, directory:
     except Exception as error:
         raise PluginError(f'reporter "{spec.name}" of plugin {spec.provider} failed: {type(error).__name__}: {error}; '
                           f"the results are in {directory}") from error
+
+
+def print_export(path: Path, accuracy: Mapping[str, MetricResult]) -> None:
+    """Where an export is and its main numbers."""
+    click.echo(str(path))
+    for name, result in accuracy.items():
+        if result.value is not None and not result.detail:
+            unit = "" if result.unit == "fraction" else f" {result.unit}"
+            click.echo(f"  {name:<24} {result.value:.4f}{unit}")

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING
 
 import click
 
@@ -15,8 +12,6 @@ from harness.cli.options import discover, no_plugins_option, profile_option, rea
 from harness.errors import EXIT_INTERRUPTED, UsageError, did_you_mean, one_of
 
 if TYPE_CHECKING:
-    from harness.checkpoint import Epoch
-    from harness.results import MetricResult
     from harness.suite import ModelEntry, Suite
     from harness.train import Job
 
@@ -38,6 +33,8 @@ def command(suite: Path, only: tuple[str, ...], output: Path | None, epochs: int
 
     Each epoch leaves a checkpoint, so that nothing is lost when a training is interrupted.
     """
+    from harness.cli.progress import EpochLines
+    from harness.cli.rendering import print_export
     from harness.export import export
     from harness.train import train
 
@@ -52,7 +49,7 @@ def command(suite: Path, only: tuple[str, ...], output: Path | None, epochs: int
             click.echo(f"interrupted; {job.folder} holds the last checkpoint, --resume goes on from there", err=True)
             return EXIT_INTERRUPTED
         click.echo(f"{job.id}: exporting", err=True)
-        report(output / job.id, export(host, job.folder, output, id_=job.id).accuracy)
+        print_export(output / job.id, export(host, job.folder, output, id_=job.id).accuracy)
     return 0
 
 
@@ -73,58 +70,3 @@ def _job(entry: ModelEntry, output: Path, epochs: int | None) -> Job:
     changes = {**entry.train, **({"epochs": epochs} if epochs else {})}
     recipe = merge_recipe(create_model(entry.spec, entry.params), changes)
     return Job(entry.id, entry.spec, entry.params, recipe, output.parent / "checkpoints" / entry.id)
-
-
-def report(path: Path, accuracy: Mapping[str, MetricResult]) -> None:
-    """Where an export is and its main numbers."""
-    click.echo(str(path))
-    for name, result in accuracy.items():
-        if result.value is not None and not result.detail:
-            unit = "" if result.unit == "fraction" else f" {result.unit}"
-            click.echo(f"  {name:<24} {result.value:.4f}{unit}")
-
-
-def duration(seconds: float) -> str:
-    """90 -> "1:30", 3700 -> "1:01:40"."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
-
-
-class EpochLines:
-    """A line on standard error for each epoch; on a terminal also a bar over the batches of the running epoch."""
-
-    def __init__(self, job: Job) -> None:
-        self.job = job
-        self.bar: Any = None
-        self.seconds: list[float] = []
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 trace: TracebackType | None) -> None:
-        self._close()
-
-    def batch(self, epoch: int, done: int, total: int) -> None:
-        if not sys.stderr.isatty():
-            return
-        if self.bar is None:
-            label = f"{self.job.id} epoch {epoch}"
-            self.bar = click.progressbar(length=total, label=label, file=sys.stderr)
-            self.bar.__enter__()
-        self.bar.update(1)
-        if done == total:
-            self._close()
-
-    def epoch(self, row: Epoch, epochs: int) -> None:
-        self.seconds.append(row.seconds)
-        left = sum(self.seconds) / len(self.seconds) * (epochs - row.epoch)
-        eta = f"  ETA {duration(left)}" if left else ""
-        click.echo(f"{self.job.id}: epoch {row.epoch}/{epochs}  train {row.train_loss:.3e}  validation "
-                   f"{row.val_loss:.3e}  {row.seconds:.1f} s{eta}", err=True)
-
-    def _close(self) -> None:
-        if self.bar is not None:
-            self.bar.__exit__(None, None, None)
-            self.bar = None

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.api import (
+    IMAGE_SUFFIXES,
     ClassificationTarget,
     DataError,
     IndexedDataset,
@@ -23,7 +24,6 @@ from harness_classification.boxes import tight_box
 from harness_classification.params import ImageFolderParams
 from harness_classification.photographs import read_masked
 
-_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 _MASK_SUFFIXES = (".png", ".bmp", ".tif", ".tiff")
 
 
@@ -76,7 +76,7 @@ def _labels(root: Path, params: ImageFolderParams) -> list[str]:
         raise DataError(f"the folder {root} does not exist; image-folder reads root/CLASS/photograph.jpg{hint}")
     present = sorted(path.name for path in root.iterdir() if path.is_dir() and path.name[0] != ".")
     if not present:
-        loose = sum(path.suffix.lower() in _SUFFIXES for path in root.iterdir())
+        loose = sum(path.suffix.lower() in IMAGE_SUFFIXES for path in root.iterdir())
         what = f"{loose} photographs but no folders" if loose else "no folders"
         raise DataError(f"{root} has {what}; put the photographs of each class into a folder of its name")
     for label in params.labels or ():
@@ -88,11 +88,11 @@ def _labels(root: Path, params: ImageFolderParams) -> list[str]:
 def _samples(folder: Path, masks: Path | None) -> list[Sample]:
     found: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
-        if path.suffix.lower() in _SUFFIXES and path.name[0] != "." and found.setdefault(path.stem, path) != path:
+        if path.suffix.lower() in IMAGE_SUFFIXES and path.name[0] != "." and found.setdefault(path.stem, path) != path:
             raise DataError(f"{found[path.stem]} and {path.name} share the name {path.stem}; remove one of them")
     if not found:
-        raise DataError(f"{folder} has no photographs ({', '.join(_SUFFIXES)}); add some, remove the folder, or name "
-                        "the classes to read in `labels`")
+        raise DataError(f"{folder} has no photographs ({', '.join(IMAGE_SUFFIXES)}); add some, remove the folder, or "
+                        "name the classes to read in `labels`")
     return [Sample(f"{folder.name}/{name}", folder.name, path, masks and masks / name) for name, path in found.items()]
 
 

@@ -7,11 +7,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.api import DataError
+from harness.api import IMAGE_SUFFIXES, DataError
 
 LAYOUTS = ("known layouts: images/ with annotations/trimaps/ and annotations/{list,trainval,test}.txt (official), "
            "or images/ with trimaps/ (flat)")
-_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 _NAME = re.compile(r"(?P<breed>.+)_\d+")
 
 
@@ -64,7 +63,7 @@ class Layout:
 
     def _images(self) -> dict[str, Path]:
         found: dict[str, Path] = {}
-        for path in _files(self.images, _SUFFIXES):
+        for path in _files(self.images, IMAGE_SUFFIXES):
             if found.setdefault(path.stem, path) != path:
                 raise DataError(f"{found[path.stem]} and {path.name} share the name {path.stem}; remove one of them")
         return found

@@ -19,8 +19,6 @@ from harness_detection.params import (
     UnlabeledImagesParams,
 )
 
-harness_api = 1
-
 _DETECTION = frozenset({"detection"})
 
 

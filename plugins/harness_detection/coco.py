@@ -71,7 +71,7 @@ def _categories(file: CocoFile, params: CocoParams) -> frozenset[str]:
 
 def _read(path: Path, entry: ImageEntry) -> NDArray[np.uint8]:
     """(H, W, 3) uint8. Raises UnreadableSample also for an image that the annotations do not fit."""
-    pixels = read_rgb(path, entry.file_name)
+    pixels = read_rgb(path)
     height, width = pixels.shape[:2]
     found = f"{entry.file_name} has {width} x {height} pixels"
     if entry.size is not None and (width, height) != entry.size:

@@ -50,7 +50,8 @@ def read_coco(path: Path) -> CocoFile:
     for where, item in _entries(path, content, "images", ("id", "file_name")):
         if item["id"] in images:
             raise DataError(f"{where}: the image id {item['id']!r} is used twice")
-        size = (int(item["width"]), int(item["height"])) if "width" in item and "height" in item else None
+        width, height = _number(where, item, "width"), _number(where, item, "height")
+        size = (int(width), int(height)) if width is not None and height is not None else None
         images[item["id"]] = ImageEntry(str(item["id"]), str(item["file_name"]), size, [])
     if not images:
         raise DataError(f"{path}: lists no images")
@@ -96,6 +97,9 @@ def _entries(path: Path, content: Mapping[str, Any], part: str,
         missing = [key for key in keys if not isinstance(item, dict) or key not in item]
         if missing:
             raise DataError(f"{where}: has no {missing[0]!r}")
+        for key in keys:
+            if key.endswith("id") and not isinstance(item[key], int | float | str):
+                raise DataError(f"{where}: its {key!r} is {item[key]!r}; a number or a text is expected")
         found.append((f"{where} (id {item['id']})" if "id" in item else where, item))
     return found
 
@@ -115,8 +119,19 @@ def _item(where: str, item: Mapping[str, Any], label: str, image: ImageEntry) ->
     elif min(x, y) < 0:
         raise DataError(f"{where}: the box [{x:g}, {y:g}, {width:g}, {height:g}] leaves image {image.id}; repair or "
                         "remove it")
-    area = float(item.get("area", width * height))
-    return Item(str(item.get("id", where)), label, box, bool(item.get("iscrowd", 0)), area)
+    area = _number(where, item, "area")
+    return Item(str(item.get("id", where)), label, box, bool(item.get("iscrowd", 0)),
+                width * height if area is None else area)
+
+
+def _number(where: str, item: Mapping[str, Any], key: str) -> float | None:
+    """None where the file does not say it, or says null."""
+    value = item.get(key)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise DataError(f"{where}: its {key!r} is {value!r}; a number is expected")
+    return float(value)
 
 
 def _xywh(where: str, item: Mapping[str, Any]) -> Sequence[float]:
@@ -138,6 +153,8 @@ def _xywh(where: str, item: Mapping[str, Any]) -> Sequence[float]:
 
 def _of_run_lengths(shape: Mapping[str, Any]) -> Sequence[float]:
     """Runs of background and foreground in column-major order, background first."""
+    if "size" not in shape:
+        raise ValueError("its run lengths have no 'size'")
     height, width = shape["size"]
     counts = np.asarray(shape["counts"], np.int64)
     mask = np.repeat(np.arange(len(counts)) % 2, counts).astype(bool).reshape(width, height)

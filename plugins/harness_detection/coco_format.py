@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from harness.api import Ragged, Table
+from harness.api import Ragged, Table, part_names
 
 COLUMNS = frozenset({"id", "truth_boxes", "truth_labels", "truth_crowd", "truth_areas", "boxes", "scores", "labels"})
 """What a table of rows must have."""
@@ -32,8 +32,9 @@ class Numbering(NamedTuple):
         """
         last = max(categories.values(), default=0)
         names = class_names(rows)
-        unknown = [name for name in names if name not in categories]
-        ids = {**categories, **{name: last + 1 + index for index, name in enumerate(unknown)}}
+        known = dict(zip(part_names(categories), categories.values(), strict=True))  # rows have parts of result names
+        unknown = [name for name in names if name not in known]
+        ids = {**known, **{name: last + 1 + index for index, name in enumerate(unknown)}}
         return cls([int(id_) for id_ in rows.dense("id").tolist()], [int(ids[name]) for name in names])
 
 

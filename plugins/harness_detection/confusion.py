@@ -8,6 +8,9 @@ from harness.api import Ragged, Samples, Scalar, Summary, Table
 from harness_detection.objects import class_names, match, objects_of, tiled
 from harness_detection.params import ClassConfusionParams
 
+_OWN = frozenset({"false-positives", "missed"})
+"""Parts of results that are no classes."""
+
 
 class ClassConfusion:
     """Detections above the score threshold are matched to objects whatever their class, crowd regions left out.
@@ -38,7 +41,7 @@ class ClassConfusion:
             wrong.append(int((~hit & ~matches.ignored).sum()))
         return Table({"label": Ragged.of(truth), "predicted": Ragged.of(predicted),
                       "false_positives": np.array(wrong, np.int64),
-                      "classes": tiled(class_names(samples.card), len(samples.ids))})
+                      "classes": tiled(class_names(samples.card, _OWN), len(samples.ids))})
 
     def summarize(self, rows: Table) -> Summary:
         if not rows.rows:

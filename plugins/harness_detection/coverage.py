@@ -47,7 +47,7 @@ class AnchorCoverage:
             label.append(labels[~target.crowd])
         count = len(samples.ids)
         return Table({"best": Ragged.of(best), "label": Ragged.of(label),
-                      "classes": tiled(class_names(samples.card), count),
+                      "classes": tiled(class_names(samples.card, {"mean-iou"}), count),
                       "levels": tiled(names_of_levels(samples.card), count)})
 
     def summarize(self, rows: Table) -> Summary:

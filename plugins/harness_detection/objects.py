@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.api import DetectionTarget, ModelCard, Samples, TaskMismatch, did_you_mean, one_of
+from harness.api import DetectionTarget, ModelCard, Samples, TaskMismatch, did_you_mean, one_of, part_names
 from harness_detection.boxes import areas, iou_matrix
 
 Floats = NDArray[np.float64]
@@ -76,11 +76,14 @@ def match(image: Objects, iou: float, *, any_class: bool = False) -> Matches:
     return Matches(owner, ignored)
 
 
-def class_names(card: ModelCard) -> tuple[str, ...]:
-    """The classes as parts of result names; raises TaskMismatch when the model does not name them."""
+def class_names(card: ModelCard, reserved: Collection[str] = ()) -> tuple[str, ...]:
+    """The classes as parts of result names, none of them as those that the metric has reserved for others.
+
+    Raises TaskMismatch when the model does not name them.
+    """
     if not card.labels:
         raise TaskMismatch("the model does not name its classes; set models.NAME.labels")
-    return tuple(label.replace(" ", "-").replace("@", "-").replace(".", "-") for label in card.labels)
+    return part_names(card.labels, reserved)
 
 
 def class_index(label: str, card: ModelCard) -> int:

@@ -46,7 +46,7 @@ class ScaleSpecialization:
             area.append(image.areas[owner[hit]])
         count = len(samples.ids)
         return Table({"level": Ragged.of(level), "label": Ragged.of(label), "area": Ragged.of(area),
-                      "classes": tiled(class_names(samples.card), count),
+                      "classes": tiled(class_names(samples.card, SIZES), count),
                       "levels": tiled(names_of_levels(samples.card), count)})
 
     def summarize(self, rows: Table) -> Summary:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 from harness.api import RunContext, Table
 from harness_detection.coco_file import read_coco
 from harness_detection.coco_format import COLUMNS, Numbering, ground_truth, results
+from harness_detection.params import CocoParams
 
 FOLDER = "coco"
 
@@ -34,10 +34,10 @@ def write(context: RunContext) -> None:
 
 def _numbering(context: RunContext, rows: Table) -> Numbering | None:
     dataset = context.result.dataset if context.result is not None else None
-    table = context.suite.get("datasets", {}).get(dataset, {})
-    if table.get("use") != "coco":
+    params = context.datasets.get(dataset) if dataset is not None else None
+    if not isinstance(params, CocoParams):
         return None
-    categories = read_coco(Path(table["annotations"])).categories
+    categories = read_coco(params.annotations).categories
     if not all(isinstance(id_, int) for id_ in categories.values()):
         return None
     return Numbering.of_file(rows, categories) if all(map(_whole, rows.dense("id").tolist())) else None

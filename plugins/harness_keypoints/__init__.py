@@ -15,8 +15,6 @@ from harness_keypoints.params import (
     StickFiguresParams,
 )
 
-harness_api = 1
-
 
 @hookimpl
 def harness_datasets() -> Iterable[DatasetSpec]:

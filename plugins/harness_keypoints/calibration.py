@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-from harness.api import Samples, Scalar, Summary, Table, TaskMismatch
+from harness.api import Samples, Scalar, Summary, Table, TaskMismatch, rank_correlation
 from harness_keypoints.distances import measure_distances
 from harness_keypoints.params import PeakCalibrationParams
 
@@ -32,18 +31,6 @@ class PeakCalibration:
         visible = rows.dense("visible")
         invalid = int((~visible.any(axis=1)).sum())
         scores, errors = rows.dense("score")[visible], rows.dense("error")[visible]
-        value = _spearman(scores, errors)
+        value = rank_correlation(scores, errors)
         return Summary({"": Scalar(value=value, n=len(scores), n_invalid=invalid, higher_is_better=False,
                                    unit="correlation")})
-
-
-def _spearman(first: NDArray[np.float64], second: NDArray[np.float64]) -> float | None:
-    if len(first) < 2 or np.ptp(first) == 0 or np.ptp(second) == 0:
-        return None
-    return float(np.corrcoef(_ranks(first), _ranks(second))[0, 1])
-
-
-def _ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """From 1, ties averaged; importing scipy.stats for this would cost more than a whole evaluation."""
-    _, group, counts = np.unique(values, return_inverse=True, return_counts=True)
-    return np.asarray((np.cumsum(counts) - (counts - 1) / 2)[group], np.float64)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.api import KeypointsTarget, Samples, TaskMismatch
+from harness.api import KeypointsTarget, Samples, TaskMismatch, part_names
 
 Floats = NDArray[np.float64]
 
@@ -35,7 +35,7 @@ def measure_distances(samples: Samples) -> Distances:
     truth = np.array([target.points for target in targets], np.float64).reshape(-1, count, 2)
     visible = np.array([target.visible for target in targets], np.bool_).reshape(-1, count)
     labels = samples.card.labels
-    names = tuple(label.replace(" ", "-") for label in labels) if labels else tuple(map(str, range(count)))
+    names = part_names(labels or map(str, range(count)))
     if len(names) != count:
         raise TaskMismatch(f"the model's card names {len(names)} keypoints ({', '.join(names)}), it predicts {count}")
     return Distances(np.linalg.norm(predicted - truth, axis=-1), visible, _diagonal(truth, visible), names)

@@ -28,7 +28,11 @@ class InlineExecutor:
 
     def run(self, groups: Sequence[Group], progress: Progress) -> Iterator[list[CellResult]]:
         for group in groups:
-            yield group.execute(progress)
+            try:
+                results = group.execute(progress)
+            except Exception as error:  # noqa: BLE001  the other groups are still measured
+                results = group.failed(type(error).__name__, str(error))
+            yield results
 
 
 class LocalExecutor:

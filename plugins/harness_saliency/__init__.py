@@ -8,8 +8,6 @@ from harness.api import ModelSpec, SaliencySpec, hookimpl
 from harness_saliency import graph_specs, host_specs
 from harness_saliency.fed_params import SaliencyFedParams
 
-harness_api = 1
-
 
 @hookimpl
 def harness_saliency() -> Iterable[SaliencySpec]:

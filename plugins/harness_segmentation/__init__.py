@@ -18,8 +18,6 @@ from harness_segmentation.params import (
     UNetRecipe,
 )
 
-harness_api = 1
-
 _TASKS = frozenset({"segmentation"})
 
 

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
-from harness.api import IndexedDataset, SegmentationTarget, UnreadableSample, files_fingerprint
+from harness.api import IndexedDataset, SegmentationTarget, UnreadableSample, as_rgb, files_fingerprint, open_picture
 
-IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 MASKS = (".png", ".bmp", ".tif", ".tiff", ".gif")
-_DAMAGE = (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError)
-_ORIENTATION = 0x0112
 
 
 class Identified(Protocol):
@@ -56,20 +51,16 @@ def read_image(path: Path) -> NDArray[np.uint8]:
     """(H, W, 3) uint8 RGB. Raises UnreadableSample for a file that is missing, damaged, of an unknown kind, or to be
     turned when it is shown: its mask could not say whether it is turned already.
     """
-    picture = _open(path)
-    if picture.getexif().get(_ORIENTATION, 1) != 1:
+    picture, orientation = open_picture(path)
+    if orientation != 1:
         raise UnreadableSample(f"{path.name} is to be turned (EXIF orientation), its mask can not say so; store it "
                                "upright")
-    if picture.mode in ("I", "F") or picture.mode.startswith("I;16"):
-        raise UnreadableSample(f"{path.name} has more than 8 bits (mode {picture.mode}); convert it")
-    if "transparency" in picture.info:  # Pillow warns when it has to drop a palette's transparency
-        picture = picture.convert("RGBA")
-    return np.asarray(picture.convert("RGB"))
+    return np.asarray(as_rgb(picture, path))
 
 
 def read_values(path: Path) -> NDArray[np.int32]:
     """(H, W) values of a mask; of a palette picture the indices. Raises UnreadableSample as `read_image`."""
-    picture = _open(path)
+    picture, _ = open_picture(path)
     values = np.asarray(picture)
     if values.ndim != 2:
         raise UnreadableSample(f"mask {path.name} is a color image (mode {picture.mode}), its values are unknown; "
@@ -95,16 +86,3 @@ def to_classes(values: NDArray[np.int32], table: Mapping[int, int], path: Path) 
                                f"{', '.join(map(str, sorted(table)))}")
     own = np.array([table[int(value)] for value in present], np.int32)
     return own[np.searchsorted(present, values)]
-
-
-def _open(path: Path) -> Image.Image:
-    where = f"{path.parent.name}/{path.name}"
-    if not path.is_file():
-        raise UnreadableSample(f"{where} does not exist")
-    try:
-        with Image.open(path) as picture:
-            picture.load()
-            return picture
-    except _DAMAGE as error:
-        reason = str(error).replace(repr(str(path)), "this file")
-        raise UnreadableSample(f"{where} is damaged or no image: {reason}") from error

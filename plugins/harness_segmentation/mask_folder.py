@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.api import DataError, SegmentationTarget, UnreadableSample, evenly
-from harness_segmentation.files import IMAGES, MASKS, FileDataset, Read, check_size, read_image, read_values, to_classes
+from harness.api import IMAGE_SUFFIXES, DataError, SegmentationTarget, UnreadableSample, evenly
+from harness_segmentation.files import MASKS, FileDataset, Read, check_size, read_image, read_values, to_classes
 from harness_segmentation.params import MaskFolderParams
 
 _BUCKETS = 1000
@@ -65,7 +65,7 @@ def _pairs(params: MaskFolderParams) -> list[Pair]:
     found: dict[str, Path] = {}
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).with_suffix("").as_posix()
-        if path.suffix.lower() not in IMAGES or path.name.startswith("."):
+        if path.suffix.lower() not in IMAGE_SUFFIXES or path.name.startswith("."):
             continue
         if side_by_side and name.endswith(params.suffix):
             continue

@@ -8,10 +8,21 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.api import ModelCard, Samples, SegmentationTarget, TaskMismatch, did_you_mean, one_of, unpack_mask
+from harness.api import (
+    ModelCard,
+    Samples,
+    SegmentationTarget,
+    TaskMismatch,
+    did_you_mean,
+    one_of,
+    part_names,
+    unpack_mask,
+)
 
 ClassMap = NDArray[np.int16]
 IGNORED = -1
+_OWN = frozenset({"macro", "micro", "empty", "precision", "recall", "iou", "image", "sq", "rq"})
+"""Parts of results that are no classes."""
 
 
 class Pair(NamedTuple):
@@ -27,7 +38,7 @@ class Pair(NamedTuple):
 def class_names(samples: Samples) -> tuple[str, ...]:
     """By class index: the model's own, or the dataset's where the card has none."""
     names = samples.card.labels or _target(samples.targets[0]).labels
-    return tuple(name.replace(" ", "-") for name in names)
+    return part_names(names, _OWN)
 
 
 def pairs(samples: Samples, ignore: Collection[str] = ()) -> Iterator[Pair]:

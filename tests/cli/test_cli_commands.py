@@ -131,3 +131,20 @@ def test_an_unexpected_error_is_not_the_exit_code_of_a_gate(cli, monkeypatch):
     assert done.code == 3
     assert "the moon is in the wrong phase" in done.err
     assert "Traceback" not in done.err
+
+
+@pytest.mark.parametrize("arguments", [
+    ("run", "SUITE", "--format", "acme"), ("run", "SUITE", "--executor", "acme"), ("report", "RUN", "--format", "acme"),
+    ("report", "RUN", "--format", "acme", "--output", "out"), ("bench", "net.onnx", "--format", "acme"),
+    ("bench", "net.onnx", "--backend", "acme"), ("bench", "net.onnx", "--scenario", "acme"),
+], ids=" ".join)
+def test_what_a_broken_plugin_may_have_had_is_its_fault(cli, tmp_plugin, suite, tmp_path, arguments):
+    places = {"SUITE": suite, "RUN": tmp_path}
+    given = [places.get(each, each) for each in arguments]
+    wrong = cli(*given)
+    assert wrong.code == 2
+    assert "acme" in wrong.err
+    tmp_plugin("import a_package_that_nobody_has_installed")
+    blamed = cli(*given)
+    assert blamed.code == 4
+    assert "plugin acme (acme-harness 1.0) failed (load)" in blamed.err

@@ -17,7 +17,7 @@ from harness.specs import MetricSpec, Provider
 from harness.suite import DatasetEntry, MetricEntry
 from harness.tasks import TASKS
 from harness.transforms import Blur
-from harness.worker import cell_id
+from harness.worker import cell_ids
 
 SUITE = """\
 [suite]
@@ -52,7 +52,7 @@ def ids(suite, tmp_path, centroid_model):
         for old, new in zip(changes[::2], changes[1::2], strict=True):
             assert old in text
             text = text.replace(old, new)
-        return [cell_id(cell) for cell in make_plan(suite(text)).cells]
+        return [*cell_ids(make_plan(suite(text)).cells).values()]
 
     return make
 
@@ -128,7 +128,8 @@ def test_the_names_in_a_suite_are_no_part_of_predictions(suite, tmp_path, centro
     digests = []
     for cell in (first, second):
         file = identity.locate_model(cell.model, cell.precision)
-        digests.append(identity.digest(identity.of_predictions(cell, open_dataset(cell.dataset, cell.seed), file)))
+        facts = identity.of_dataset(cell.dataset, open_dataset(cell.dataset, cell.seed), cell.seed)
+        digests.append(identity.digest(identity.of_predictions(cell, facts, file)))
     assert first.key != second.key
     assert digests[0] == digests[1]
 
@@ -213,4 +214,23 @@ def test_a_model_that_is_not_there(suite):
     (cell, _) = make_plan(suite(SUITE)).cells
     with pytest.raises(ModelFileError, match=r'model "centroid": .*centroid\.onnx: no such model file'):
         identity.locate_model(cell.model, "fp32")
-    assert len(cell_id(cell)) == 20
+    assert len(cell_ids([cell])[cell.key]) == 20
+
+
+def test_the_files_of_a_dataset_are_looked_at_once(suite, centroid_model, tmp_path, monkeypatch):
+    shutil.copy(centroid_model, tmp_path / "centroid.onnx")
+    (accuracy, _) = make_plan(suite(SUITE)).cells
+    cells = [replace(accuracy, precision=precision) for precision in ("fp32", "fp16", "int8")]
+    monkeypatch.setattr(identity, "locate_model", lambda model, precision: identity._located(model, "fp32"))
+    opened = []
+
+    def counted(entry, seed):
+        opened.append(entry.id)
+        return open_dataset(entry, seed)
+
+    monkeypatch.setattr("harness.opened.open_dataset", counted)
+    alone = {cell.key: id_ for cell in cells for id_ in cell_ids([cell]).values()}
+    assert len(opened) == 3
+    assert cell_ids(cells) == alone
+    assert len(opened) == 4
+    assert len(set(alone.values())) == 3

@@ -11,7 +11,7 @@ import pytest
 
 from harness.errors import UsageError
 from harness.results import CellResult, MetricResult, Results
-from harness.rundir import CELLS, RESULTS, RunDirectory, new_directory, read_results, unfinished_directory
+from harness.rundir import CELLS, REPORT, RESULTS, RunDirectory, new_directory, read_results, unfinished_directory
 
 
 def cell(key, **more):
@@ -140,6 +140,33 @@ def test_two_processes_do_not_write_to_one_folder(directory):
     assert unfinished_directory(directory.path.parent.parent, "runs") == directory.path
 
 
+def test_a_folder_that_can_not_be_locked_is_not_continued(directory, monkeypatch):
+    with directory.started():
+        directory.append(cell("a"))
+
+    def denied(self, *_, **__):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("harness.rundir.FileLock.acquire", denied)
+    assert unfinished_directory(directory.path.parent.parent, "runs") is None
+
+
+def test_a_finished_run_is_kept_until_the_next_one_is_finished(directory):
+    with directory.started():
+        directory.append(cell("a"))
+        directory.write_results(RUN)
+    (directory.path / REPORT).write_text("of the first")
+    for _ in range(2):  # interrupted, then continued
+        with directory.started():
+            assert not directory.finished
+            assert not (directory.path / REPORT).exists()
+            assert read_results(directory.path / f"previous.{RESULTS}") == RUN
+            assert (directory.path / f"previous.{REPORT}").read_text() == "of the first"
+    with directory.started():
+        directory.write_results(RUN.model_copy(update={"cells": []}))
+    assert sorted(path.name for path in directory.path.iterdir() if path.name[0] != ".") == [CELLS, RESULTS]
+
+
 # --- results.json ---------------------------------------------------------------------------------------------------
 
 def test_results_are_complete_or_not_there(directory, monkeypatch):
@@ -235,4 +262,14 @@ def test_the_newest_run_is_continued_only_if_it_was_interrupted(tmp_path):
     assert unfinished_directory(tmp_path, "suite") == newest
     assert unfinished_directory(tmp_path, "other") is None
     run_folder(tmp_path, "20260104-000000", CELLS, RESULTS)
+    assert unfinished_directory(tmp_path, "suite") is None
+
+
+def test_the_newest_run_is_the_one_that_was_worked_on_last(tmp_path):
+    named = run_folder(tmp_path, "main", CELLS, RESULTS)
+    interrupted = run_folder(tmp_path, "20260101-000000", CELLS)
+    os.utime(named / CELLS, (1e9, 1e9))
+    os.utime(interrupted / CELLS, (2e9, 2e9))
+    assert unfinished_directory(tmp_path, "suite") == interrupted
+    os.utime(named / CELLS, (3e9, 3e9))
     assert unfinished_directory(tmp_path, "suite") is None

@@ -1,5 +1,6 @@
 """Which samples are shown."""
 
+import json
 from types import SimpleNamespace
 
 import numpy as np
@@ -8,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.api import Params, Scalar, Summary, Table
-from harness.showcase import choose, evenly_spaced, indices_of
+from harness.datasets import evenly_spaced
+from harness.showcase import choose, indices_of
 
 
 class Mean:
@@ -51,6 +53,15 @@ def test_evenly_spaced(total: int, most: int) -> None:
         assert (rows[0], rows[-1]) == (0, total - 1)
         gaps = np.diff(rows)
         assert gaps.max() - gaps.min() <= 1
+
+
+def test_what_is_not_finite_is_no_score():
+    values = np.linspace(0, 1, 64)
+    values[[3, 9]] = np.nan, np.inf
+    found = choose([entry(Error)], {"m": Table({"value": values})}, 64)
+    assert [found.scores[row]["m"] for row in (3, 9)] == [None, None]
+    json.dumps(list(found.scores.values()), allow_nan=False)
+    assert set(range(56, 64)) <= set(found.rows)
 
 
 @pytest.mark.parametrize(("kind", "sign"), [(Mean, 1), (Error, -1)])

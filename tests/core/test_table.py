@@ -57,6 +57,21 @@ def test_a_file_gives_back_the_same_table(tmp_path_factory: pytest.TempPathFacto
     assert [path.name for path in folder.iterdir()] == ["rows.npz"]
 
 
+@pytest.mark.parametrize("name", ["file", "allow_pickle", "self", "a/b", "per class", "ü"])
+def test_a_column_may_be_called_anything(tmp_path: Path, name: str) -> None:
+    Table({name: np.arange(3), f"{name} too": ragged([[1], [], [2, 3]])}).save(tmp_path / "rows.npz")
+    loaded = Table.load(tmp_path / "rows.npz")
+    assert loaded.dense(name).tolist() == [0, 1, 2]
+    assert lists_of(loaded.ragged(f"{name} too")) == [[1], [], [2, 3]]
+    with np.load(tmp_path / "rows.npz") as archive:  # any reader of .npz
+        assert archive[name].tolist() == [0, 1, 2]
+
+
+def test_a_name_that_a_file_needs_for_itself_is_refused() -> None:
+    with pytest.raises(ValueError, match='"x#offsets".*reserved'):
+        Table({"x#offsets": np.arange(3)})
+
+
 def test_ragged_indexing() -> None:
     column = ragged([[1, 2], [], [3]])
     assert len(column) == 3

@@ -16,7 +16,7 @@ from PIL import Image
 from harness.card import InputSpec, ModelCard
 from harness.masks import pack_masks
 from harness.table import Ragged, Table
-from harness.tasks import ClassificationTarget, KeypointsTarget, SegmentationTarget, Target
+from harness.tasks import ClassificationTarget, DetectionTarget, KeypointsTarget, SegmentationTarget, Target
 from harness.thumbnails import Writer, prediction_json, thumbnail_size
 
 KEYPOINTS = ModelCard(task="keypoints", input=InputSpec(size=(8, 8)))
@@ -93,6 +93,28 @@ def test_the_right_row_and_no_large_arrays() -> None:
     card = KEYPOINTS
     assert prediction_json(table, 0, card) == {"boxes": [], "count": 3, "map": {"shape": [100, 100]}}
     assert prediction_json(table, 1, card)["boxes"] == [[1.0] * 4] * 2
+
+
+def test_of_many_boxes_the_best_are_kept_with_what_belongs_to_them(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    corners = rng.uniform(0, 50, (300, 2)).astype(np.float32)
+    boxes = np.concatenate([corners, corners + rng.uniform(1, 9, (300, 2)).astype(np.float32)], axis=1)
+    scores = rng.permutation(300).astype(np.float32) / 300
+    table = Table({"boxes": Ragged.of([boxes]), "scores": Ragged.of([scores]),
+                   "labels": Ragged.of([np.arange(300)]), "level": Ragged.of([np.arange(300) % 4])})
+    target = DetectionTarget(boxes=boxes, labels=tuple(map(str, range(300))), crowd=np.zeros(300, np.bool_))
+    card = ModelCard(task="detection", input=InputSpec(size=(64, 64)))
+    entry = written(tmp_path, card, np.zeros((64, 64, 3), np.uint8), target, table)
+    found, truth = entry["prediction"], entry["target"]
+    best = np.sort(np.argsort(-scores)[:100])
+    assert found["labels"] == best.tolist()
+    assert found["level"] == (best % 4).tolist()
+    np.testing.assert_allclose(found["boxes"], boxes[best], rtol=1e-5)
+    np.testing.assert_allclose(found["scores"], scores[best], rtol=1e-5)
+    largest = np.sort(np.argsort(-np.prod(boxes[:, 2:] - boxes[:, :2], axis=1))[:100])
+    assert truth["labels"] == [str(index) for index in largest]
+    assert [len(truth[name]) for name in ("boxes", "crowd")] == [100, 100]
+    assert (found["left_out"], truth["left_out"]) == (200, 200)
 
 
 def test_nothing_is_written_without_samples(tmp_path: Path) -> None:

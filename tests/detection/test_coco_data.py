@@ -78,10 +78,27 @@ def test_boxes_rounded_over_the_border_are_clipped(tmp_path):
     (item(bbox=[1, 2, 3]), r"annotations\[1\] \(id 1\): its bbox or segmentation is malformed"),
     ({"id": 1, "image_id": 4, "category_id": 3}, r"annotations\[1\] \(id 1\): has neither a bbox nor"),
     ({"id": 1, "image_id": 4}, r"annotations\[1\]: has no 'category_id'"),
+    ({"id": 1, "image_id": 4, "category_id": 3, "segmentation": {"counts": [3, 4]}},
+     r"annotations\[1\] \(id 1\): its bbox or segmentation is malformed: its run lengths have no 'size'"),
+    (item(area="large"), r"annotations\[1\] \(id 1\): its 'area' is 'large'; a number is expected"),
+    (item(image_id=[4]), r"annotations\[1\]: its 'image_id' is \[4\]; a number or a text is expected"),
 ])
 def test_mistakes_are_located(tmp_path, bad, message):
     with pytest.raises(DataError, match=rf"instances\.json: {message}"):
         load(tmp_path, [item(id=0), bad])
+
+
+def test_null_is_what_the_file_does_not_say(tmp_path):
+    path = write(tmp_path, [item(area=None, iscrowd=None)])
+    content = json.loads(path.read_text())
+    content["images"][0] |= {"width": None, "height": None}
+    path.write_text(json.dumps(content))
+    (batch,) = Coco(CocoParams(annotations=path, images=tmp_path)).batches(9)
+    assert batch.targets[0].areas.tolist() == [450]
+    content["images"][0]["width"] = "wide"
+    path.write_text(json.dumps(content))
+    with pytest.raises(DataError, match=r"images\[0\] .*its 'width' is 'wide'; a number is expected"):
+        Coco(CocoParams(annotations=path, images=tmp_path))
 
 
 @pytest.mark.parametrize(("text", "message"), [
@@ -104,6 +121,20 @@ def test_what_can_not_be_read_is_reported_by_name(tmp_path):
     assert [each.id for each in batch.unreadable] == ["4", "20"]
     assert "a.png is damaged or no image" in batch.unreadable[0].reason
     assert "b.png has 10 x 10 pixels, the annotations say 80 x 60" in batch.unreadable[1].reason
+
+
+@pytest.mark.parametrize("kind", ["png", "tif"])
+def test_sixteen_bits_are_scaled_not_clipped(tmp_path, kind):
+    levels = np.arange(0, 240, 4, dtype=np.uint16).reshape(6, 10)
+    Image.fromarray(levels * 257).save(tmp_path / f"a.{kind}")
+    (batch,) = UnlabeledImages(UnlabeledImagesParams(root=tmp_path)).batches(5)
+    np.testing.assert_array_equal(batch.images[0], np.repeat(levels[:, :, None], 3, axis=2))
+
+
+def test_numbers_without_a_range_are_unreadable(tmp_path):
+    Image.fromarray(np.full((6, 10), 300.5, np.float32)).save(tmp_path / "a.tif")
+    (batch,) = UnlabeledImages(UnlabeledImagesParams(root=tmp_path)).batches(5)
+    assert "without a defined range (mode F)" in batch.unreadable[0].reason
 
 
 def test_unlabeled_images(tmp_path):

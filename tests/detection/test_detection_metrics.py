@@ -30,6 +30,7 @@ from harness_detection.params import (
     AnchorCoverageParams,
     ClassConfusionParams,
     CocoMapParams,
+    CocoParams,
     DetectionCountParams,
     ScaleSpecializationParams,
 )
@@ -129,8 +130,8 @@ def test_results_on_a_coco_dataset_can_be_held_against_its_own_file(tmp_path):
     rows.save(tmp_path / "rows/cell.npz")
     cell = CellResult(key="accuracy/d/m/fp32/b", id="0", kind="accuracy", status="ok", dataset="d", model="m",
                       precision="fp32", backend="b", files={"rows.coco-map": "rows/cell.npz"})
-    suite = {"datasets": {"d": {"use": "coco", "annotations": str(tmp_path / "original.json"), "images": "."}}}
-    harness_cell_finished(RunContext(tmp_path, suite, result=cell))
+    params = CocoParams(annotations=tmp_path / "original.json", images=tmp_path)
+    harness_cell_finished(RunContext(tmp_path, {}, result=cell, datasets={"d": params}))
     with contextlib.redirect_stdout(io.StringIO()):
         truth = pycocotools.COCO(str(tmp_path / "original.json"))
         peer = COCOeval(truth, truth.loadRes(str(tmp_path / "coco/cell.results.json")), "bbox")
@@ -141,6 +142,13 @@ def test_results_on_a_coco_dataset_can_be_held_against_its_own_file(tmp_path):
     assert [ours[suffix].value for suffix in NUMBERS] == pytest.approx(peer.stats.tolist(), abs=1e-12)
     assert {item["category_id"] for item in json.loads((tmp_path / "coco/cell.results.json").read_text())} == {91, 7}
     assert Numbering.of_file(rows, {"dog": 7, "bus": 2}).categories == [8, 7]
+
+
+def test_names_of_several_words_are_those_of_the_file():
+    rows = CocoMap(CocoMapParams()).measure(samples([[([0, 0, 5, 5], "traffic light")]], [[]],
+                                                    labels=["traffic light", "dog"]))
+    rows = Table({**rows, "id": np.array(["1"])})
+    assert Numbering.of_file(rows, {"dog": 7, "traffic light": 10}).categories == [10, 7]
 
 
 def test_perfect_detections_and_none():

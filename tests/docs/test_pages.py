@@ -58,6 +58,18 @@ def test_suites_in_the_pages_are_valid(page, tmp_path):
             assert read_suite(path, host, profile=profile).benches
 
 
+def test_the_layout_names_every_module():
+    layout = (ROOT / "docs" / "architecture.md").read_text("utf-8").split("## Layout")[1].split("\n## ")[0]
+    host = layout.split("    plugins/ ")[0]
+    named = set(re.findall(r"[\w.]+\.py|\w+/", host)) - {"harness/"}
+    folder = ROOT / "harness"
+    modules = {path.name for path in folder.glob("*.py") if not path.name.startswith("__")}
+    packages = {f"{path.name}/" for path in folder.iterdir() if path.is_dir() and path.name != "__pycache__"}
+    assert sorted((modules | packages) - named) == []
+    inner = {path.name for path in folder.glob("*/*.py")} | {f"{path.name}/" for path in folder.glob("*/*/")}
+    assert sorted(named - modules - packages - inner) == []
+
+
 def test_the_plugin_page_is_a_working_plugin_and_its_test(tmp_path, monkeypatch):
     plugin, _, test = fences(ROOT / "docs" / "plugins.md", "python")
     (tmp_path / "acme_harness.py").write_text(plugin)

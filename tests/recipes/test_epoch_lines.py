@@ -3,7 +3,7 @@
 import pytest
 
 from harness.checkpoint import Epoch
-from harness.cli.train import EpochLines, duration
+from harness.cli.progress import EpochLines, duration
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(0.4, "0:00"), (59.6, "1:00"), (90, "1:30"), (3700, "1:01:40")])

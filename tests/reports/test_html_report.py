@@ -14,9 +14,11 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from harness.api import FinishedRun, MetricResult, Params
+from harness_reports.html import galleries
 from harness_reports.html.correlations import spearman
 from harness_reports.html.pictures import Pictures
 from harness_reports.html.reporter import HtmlReporter
+from harness_reports.html.scores import sample_scores
 
 
 def metric(value, **more):
@@ -156,6 +158,60 @@ def test_samples_of_a_folder_that_is_damaged_or_gone_are_left_out(make_run):
     assert page(FinishedRun(run.results)).data["pictures"] == {}
 
 
+def test_raw_samples_that_are_damaged_cost_their_plot_only(make_run):
+    run = make_run()
+    path = run.directory / "samples/0.npz"
+    path.write_bytes(path.read_bytes()[:100])
+    found = page(run)
+    assert [each["key"] for each in found.data["latencies"]] == ["latency/second/fp32/cpu/single-stream-b1-t1"]
+    assert "latency/first/fp32/cpu/single-stream-b1-t1: its samples can not be read" in found.text
+
+
+def sheet(run):
+    (found,) = galleries.sheets(run, Pictures())
+    return [line.id for line in found.lines]
+
+
+def test_the_samples_of_one_cell_are_its_worst_and_others_from_all_over_the_dataset(make_run):
+    run = make_run(["a"], pictures=24)
+    rescore(run, {0: {f"sample-{number}": (0.0 if 4 <= number < 12 else 1.0) for number in range(24)} | {"a-3": 1.0}})
+    shown = [int(id_.split("-")[1]) for id_ in sheet(run)]
+    assert len(shown) == 16
+    assert set(shown[:8]) == set(range(4, 12))
+    assert sorted(shown[8:]) == [0, 2, 12, 14, 16, 18, 20, 22]
+
+
+def test_samples_that_two_cells_judge_most_differently_are_among_the_chosen(make_run):
+    """Also those of which only one of them has a picture."""
+    run = make_run(["a", "b"], pictures=24)
+    scores = {index: {f"sample-{number}": 0.5 for number in range(24)} for index in (0, 1)}
+    scores[0] |= {"sample-22": 0.9, "sample-23": 0.1, "sample-5": 0.6}
+    scores[1] |= {"sample-22": 0.2, "sample-23": 0.9}
+    rescore(run, scores)
+    entries = json.loads((run.directory / "thumbnails/1/index.json").read_text())
+    (run.directory / "thumbnails/1/index.json").write_text(json.dumps(entries[:22]))
+    assert sheet(run)[:3] == ["sample-23", "sample-22", "sample-5"]
+
+
+def rescore(run, scores):
+    """scores: of top@1, by model and sample, in the thumbnails and in the scores of all samples."""
+    for index, values in scores.items():
+        path = run.directory / f"thumbnails/{index}/index.json"
+        entries = json.loads(path.read_text())
+        for entry in entries:
+            if entry["id"] in values:
+                entry["scores"]["top@1"] = values[entry["id"]]
+        path.write_text(json.dumps(entries))
+        (run.directory / f"scores/{index}.json").write_text(
+            json.dumps([{"id": entry["id"], **entry["scores"]} for entry in entries]))
+
+
+def test_scores_without_a_number_are_not_ranked(make_run):
+    run = make_run()
+    (run.directory / "scores/0.json").write_text('[{"id": "x", "top@1": NaN, "error": Infinity, "other": 1}, 3]')
+    assert sample_scores(run, run.results.cells[0]) == {"x": {"top@1": None, "error": None}}
+
+
 def test_files_outside_of_the_run_are_not_read(make_run, tmp_path):
     run = make_run()
     outside = tmp_path.parent / "outside.json"
@@ -189,6 +245,17 @@ def test_errors_of_a_segmentation_are_marked(tmp_path):
     assert colors[2][0] > colors[2][1] + 20  # invented: purple
     assert np.abs(colors[3] - 100).max() < 6
     assert np.abs(found[56, 56] - 100).max() < 6
+
+
+def test_void_pixels_of_an_image_without_objects_are_not_missed(tmp_path):
+    truth = np.zeros((32, 32), np.uint8)
+    truth[:16] = 255
+    for name, pixels in (("i", np.full((32, 32, 3), 100, np.uint8)), ("t", truth), ("p", np.zeros_like(truth))):
+        Image.fromarray(pixels).save(tmp_path / f"{name}.png")
+    pictures = Pictures()
+    key = pictures.errors(*(tmp_path / f"{name}.png" for name in "itp"))
+    found = np.asarray(Image.open(io.BytesIO(base64.b64decode(pictures.uris[key].split(",")[1])))).astype(int)
+    assert np.abs(found - 100).max() < 4
 
 
 def test_a_mask_is_outlined_on_a_map(tmp_path):

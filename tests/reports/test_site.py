@@ -3,6 +3,7 @@
 import json
 import re
 from html.parser import HTMLParser
+from urllib.parse import unquote
 
 import pytest
 from hypothesis import given
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from harness.history import Point, Series
 from harness.site.sparkline import HEIGHT, WIDTH, sparkline
+from harness_reports.html.reporter import HtmlReporter
 
 
 def put(folder, name, run, day, factor=1.0, suite="nightly"):
@@ -41,6 +43,8 @@ def published(cli, make_run, tmp_path):
     for day in range(1, 15):
         put(tmp_path / "runs", f"day-{day:02d}", run, day, 1 + 0.001 * (day * 7 % 5) + 0.3 * (day > 7))
     put(tmp_path / "runs", "other", run, 3, suite="<b>weekly</b>")
+    for name, suite in (("a#1", "a+b"), ("100%20 ?", "a_b"), ("upper", "A_B")):
+        put(tmp_path / "runs", name, run, 4, suite=suite)
     (tmp_path / "runs" / "broken").mkdir()
     (tmp_path / "runs" / "broken" / "results.json").write_text("{")
     done = cli("publish", tmp_path / "runs", "--output", tmp_path / "site")
@@ -55,7 +59,7 @@ def test_every_link_of_the_site_leads_to_a_file(published):
     links = [(page, link) for page in pages for link in Links(page.read_text()).found]
     assert len(links) > 15
     for page, link in links:
-        assert (page.parent / link).resolve().is_file(), f"{page.name}: {link}"
+        assert (page.parent / unquote(link)).resolve().is_file(), f"{page.name}: {link}"
 
 
 def test_the_front_page_names_suites_what_got_worse_and_what_could_not_be_read(published):
@@ -66,6 +70,33 @@ def test_the_front_page_names_suites_what_got_worse_and_what_could_not_be_read(p
     assert "broken" in text
     assert "&lt;b&gt;weekly&lt;/b&gt;" in text
     assert "<b>weekly" not in text
+
+
+def test_suites_whose_names_differ_have_pages_of_their_own(published):
+    site, done = published
+    assert len({str(page).lower() for page in done.out.split()}) == 1 + 5
+    for name in ("a+b", "a_b", "A_B"):
+        assert sum(f"<h1><bdi>{name}</bdi></h1>" in page.read_text() for page in (site / "suites").iterdir()) == 1
+
+
+def test_a_run_whose_report_can_not_be_made_is_named(cli, make_run, tmp_path, monkeypatch):
+    run = make_run(pictures=1)
+    for name in ("good", "bad"):
+        put(tmp_path / "runs", name, run, 3)
+    made = HtmlReporter.render
+
+    def render(self, run):
+        if run.directory.name == "bad":
+            raise ValueError("torn")
+        return made(self, run)
+
+    monkeypatch.setattr(HtmlReporter, "render", render)
+    done = cli("publish", tmp_path / "runs", "--output", tmp_path / "site")
+    assert done.code == 0, done.err
+    text = (tmp_path / "site" / "index.html").read_text()
+    assert "<bdi>bad</bdi>: <bdi>there is no report:" in text
+    assert "ValueError: torn" in text
+    assert (tmp_path / "site" / "runs" / "good" / "report.html").is_file()
 
 
 def test_a_change_of_level_stands_where_it_happened(published):

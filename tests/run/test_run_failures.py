@@ -5,6 +5,10 @@ import json
 import pytest
 from onnx import TensorProto, helper
 
+from harness.table import Table
+from harness_runtime.executors import InlineExecutor
+from harness_runtime.params import InlineParams
+
 GOOD = "accuracy/colors/mean/fp32/logged"
 
 # A second bench that must be measured whatever happens in the first.
@@ -212,6 +216,58 @@ def test_a_worker_that_dies(lab, how, message):
 def test_a_worker_that_takes_too_long(lab):
     outcome, cell = bad_metric(lab, "sleep", executor="local", extra='[executor]\nuse = "local"\ntimeout = 4.0\n')
     assert_failed(outcome, cell, "TimeoutError", "4 s", "timeout")
+
+
+@pytest.mark.parametrize(("what", "name"), [
+    ("harness.thumbnails.Writer.close", "its pictures"), ("harness.onnx.flops.gflop", "its operations"),
+    ("harness.worker.CellGroup._keep_record", "the record of its training"),
+])
+def test_what_follows_a_measurement_does_not_cost_it(lab, monkeypatch, what, name):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    whole = lab.run().results.cells[0]
+    monkeypatch.setattr(what, full)
+    outcome = lab.run(output="again", cache="other")
+    (cell,) = outcome.results.cells
+    assert (outcome.exit_code, cell.status, cell.metrics) == (0, "ok", whole.metrics)
+    assert cell.reason == f"without {name}: OSError: [Errno 28] No space left on device"
+
+
+def test_a_latency_that_can_not_be_kept_does_not_cost_the_others(lab, monkeypatch):
+    saved = Table.save
+
+    def full(self, path):
+        if "b4" in path.name:
+            raise OSError(28, "No space left on device")
+        saved(self, path)
+
+    monkeypatch.setattr(Table, "save", full)
+    outcome = lab.run(lab.suite + """
+[[bench]]
+models = ["mean"]
+latency = [{ batch = [1, 4], min_queries = 70, min_duration_s = 0.0, max_warmup_s = 0.1 }]
+""")
+    first, second = outcome.results.cells
+    assert (first.status, second.status, outcome.exit_code) == ("ok", "failed", 3)
+    assert "No space left" in second.error.message
+
+
+class Stumbling:
+    """A group that raises, against its contract."""
+
+    keys, exclusive = ("a",), False
+
+    def execute(self, progress, *, fresh_process=False):
+        raise MemoryError("too large")
+
+    def failed(self, error_type, message):
+        return [f"{error_type}: {message}"]
+
+
+def test_inline_goes_on_after_a_group_that_raises():
+    found = InlineExecutor(InlineParams()).run([Stumbling(), Stumbling()], lambda *_: None)
+    assert list(found) == [["MemoryError: too large"]] * 2
 
 
 def test_an_executor_that_forgets_a_cell(lab):

@@ -25,6 +25,27 @@ def test_hooks_are_called_in_order(lab):
     assert lab.watcher.warnings == []
 
 
+def test_hooks_get_the_params_of_datasets_with_paths_and_what_they_derive(lab, monkeypatch):
+    contexts = []
+    monkeypatch.setattr("harness.run._notify", lambda host, hook, context, observer: contexts.append(context))
+    lab.run(lab.suite.replace("[models.mean]", """[datasets.few]
+base = "colors"
+count = 3
+[datasets.boxes]
+use = "coco"
+annotations = "boxes/all.json"
+images = "images"
+[datasets.cats]
+base = "boxes"
+categories = ["cat"]
+[models.mean]""") + lab.bench)
+    assert len(contexts) == 3
+    for context in contexts:
+        assert (context.datasets["colors"].count, context.datasets["few"].count) == (12, 3)
+        assert context.datasets["cats"].annotations == lab.folder / "boxes" / "all.json"
+        assert context.datasets["cats"].categories == ["cat"]
+
+
 def test_a_hook_that_fails_is_a_warning(lab, monkeypatch):
     monkeypatch.setenv("LAB_HOOKS_RAISE", "1")
     outcome = lab.run()

@@ -66,6 +66,20 @@ def test_overlap_of_several_classes_by_brute_force(seed, dice):
     assert [found[f".{name}"] for name in LABELS] == pytest.approx(by_class)
 
 
+@pytest.mark.parametrize("metric", [IoU(OverlapParams()), InstanceF1(InstanceParams()),
+                                    PanopticQuality(InstanceParams())])
+def test_a_class_called_like_a_part_of_the_metric_hides_none(metric):
+    """The same numbers, whatever the classes are called."""
+    names = ["", ".macro", ".micro", ".precision", ".recall", ".iou", ".image", ".sq", ".rq"]
+    truth, prediction = [[0, 1, 1, 2]], [[0, 1, 2, 2]]
+    plain = values(metric, samples([truth], [prediction], instances=[[[0, 1, 1, 2]]]))
+    own = [name.strip(".") for name in names if name in plain][1:3]
+    named = values(metric, samples([truth], [prediction], labels=("background", *own), instances=[[[0, 1, 1, 2]]]))
+    assert {name: named[name] for name in names if name in named} == {
+        name: plain[name] for name in names if name in plain}
+    assert len(named) == len(plain)
+
+
 def test_binary_overlap_judges_the_foreground_and_counts_empty_images():
     truths = [[[0, 1, 1]], [[0, 0, 0]], [[0, 0, 0]], [[0, 1, -1]], [[-1, -1, -1]]]
     predictions = [[[1, 1, 0]], [[0, 0, 0]], [[1, 0, 0]], [[0, 1, 0]], [[0, 0, 0]]]

@@ -8,7 +8,7 @@ import pytest
 
 pytest.importorskip("torch")
 
-from harness.cli.train import EpochLines
+from harness.cli.progress import EpochLines
 from harness.evaluate import run_batches
 from harness.table import Table
 from harness.train import Trainer

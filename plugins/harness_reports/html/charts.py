@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.api import CellResult, FinishedRun, Results
+from harness.api import CellResult, FinishedRun, Results, Table, evenly_spaced
 from harness_reports.html.text import label, main_metrics, setting
 
 _POINTS = 200
@@ -88,21 +88,35 @@ def _value(cell: CellResult, name: str) -> float | None:
     return cell.metrics[name].value if name in cell.metrics else None
 
 
-def latencies(run: FinishedRun, cells: list[CellResult]) -> list[Json]:
-    """The distribution of every latency cell with raw samples: {"name", "key", "x" milliseconds, "y" shares}."""
-    found = []
+def latencies(run: FinishedRun, cells: list[CellResult]) -> tuple[list[Json], list[str]]:
+    """The distribution of every latency cell with raw samples, {"name", "key", "x" milliseconds, "y" shares}, and in
+    words what could not be read.
+    """
+    found, notes = [], []
     for cell in cells:
-        table = run.table(cell, "samples")
-        if table is None or not table.rows:
+        try:
+            count, times = _served(run.table(cell, "samples"))
+        except (OSError, ValueError, LookupError, TypeError) as error:
+            notes.append(f"{cell.key}: its samples can not be read: {error}")
             continue
-        times = table.dense("nanoseconds")
-        served = table.dense("served").astype(bool) if "served" in table else np.ones(len(times), bool)
-        count, times = len(times), np.sort(times[served]) / 1e6  # of the others only the share is known
-        at = _evenly(len(times))
+        at = np.array(evenly_spaced(len(times), _POINTS), np.int64)
+        if not len(at):
+            continue
         found.append({"name": label(cell, cells), "key": cell.key,
                       "x": [float(f"{value:.5g}") for value in times[at]],
                       "y": [round(float(value), 4) for value in (at + 1) / count]})
-    return found
+    return found, notes
+
+
+def _served(table: Table | None) -> tuple[int, NDArray[np.float64]]:
+    """How many queries there were, and sorted milliseconds of those that were served; of the others only the share is
+    known.
+    """
+    if table is None:
+        return 0, np.zeros(0)
+    times = table.dense("nanoseconds")
+    served = table.dense("served").astype(bool) if "served" in table else np.ones(len(times), bool)
+    return len(times), np.sort(times[served]) / 1e6
 
 
 def curves(results: Results) -> list[Json]:
@@ -121,13 +135,8 @@ def curves(results: Results) -> list[Json]:
 
 
 def _thinned(x: list[float | None], y: list[float | None]) -> Json:
-    keep = _evenly(len(x))
+    keep = evenly_spaced(len(x), _POINTS)
     return {"x": [x[index] for index in keep], "y": [y[index] for index in keep]}
-
-
-def _evenly(count: int) -> NDArray[np.int64]:
-    """At most _POINTS indices, the first and the last included."""
-    return np.unique(np.linspace(0, max(0, count - 1), min(_POINTS, count)).round().astype(np.int64))
 
 
 def learning(records: Mapping[str, Json]) -> list[Json]:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from harness.api import CellResult, FinishedRun
+from harness.api import CellResult, FinishedRun, rank_correlation
+from harness_reports.html.scores import sample_scores
 from harness_reports.html.text import label
 
 _FEWEST = 5
@@ -42,19 +41,11 @@ def correlations(run: FinishedRun) -> list[dict[str, Any]]:
 
 
 def _scores(run: FinishedRun, cell: CellResult) -> Scores:
-    path = run.path(cell, "scores")
-    if path is None:
-        return {}
-    try:
-        entries = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
     found: Scores = {}
-    for entry in entries if isinstance(entries, list) else []:
-        for name, value in entry.items():
-            metric = cell.metrics.get(name)
-            if metric is not None and isinstance(value, int | float) and len(re.split("[.@]", name)) <= _DEPTH:
-                found.setdefault(name, {})[str(entry.get("id"))] = value if metric.higher_is_better else -value
+    for id_, scores in sample_scores(run, cell).items():
+        for name, value in scores.items():
+            if value is not None and len(re.split("[.@]", name)) <= _DEPTH:
+                found.setdefault(name, {})[id_] = value if cell.metrics[name].higher_is_better else -value
     return found
 
 
@@ -82,13 +73,6 @@ def spearman(pairs: list[tuple[float, float]]) -> float | None:
     """Rank correlation, mean ranks for ties; None with too few pairs or where one side is constant."""
     if len(pairs) < _FEWEST:
         return None
-    one, two = (_ranks(np.array(side, np.float64)) for side in zip(*pairs, strict=True))
-    if not one.std() or not two.std():
-        return None
-    return round(float(np.corrcoef(one, two)[0, 1]), 3)
-
-
-def _ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
-    ends = np.cumsum(counts)
-    return np.asarray((ends - (counts - 1) / 2)[inverse], np.float64)
+    one, two = np.array(pairs, np.float64).T
+    found = rank_correlation(one, two)
+    return None if found is None else round(found, 3)

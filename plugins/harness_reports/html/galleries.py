@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.api import CellResult, FinishedRun, number
+from harness.api import CellResult, FinishedRun, evenly, number
 from harness_reports.html.pictures import Pictures
+from harness_reports.html.scores import Scores, sample_scores
 from harness_reports.html.shapes import Shape, caption, shapes, truth
 from harness_reports.html.text import label, metric
 
@@ -60,9 +61,12 @@ class Sheet:
 
 @dataclass(slots=True)
 class _Column:
+    """entries: of the samples with pictures; scores: of all samples that were scored, in the order of the dataset."""
+
     cell: CellResult
     folder: Path
-    entries: dict[str, dict[str, Any]] = field(default_factory=dict)
+    entries: dict[str, dict[str, Any]]
+    scores: dict[str, Scores]
 
 
 def sheets(run: FinishedRun, pictures: Pictures) -> list[Sheet]:
@@ -81,38 +85,66 @@ def _column(run: FinishedRun, cell: CellResult) -> _Column | None:
         return None
     try:
         entries = json.loads((folder / "index.json").read_text(encoding="utf-8"))
-        return _Column(cell, folder, {str(entry["id"]): entry for entry in entries})
+        found = {str(entry["id"]): entry for entry in entries}
     except (OSError, ValueError, KeyError, TypeError):
         return None
+    scores = sample_scores(run, cell)
+    return _Column(cell, folder, found, scores | {id_: _scores(entry) for id_, entry in found.items()
+                                                  if id_ not in scores})
 
 
 def _sheet(kind: str, dataset: str, columns: list[_Column], pictures: Pictures) -> Sheet:
     cells = [column.cell for column in columns]
-    ids = list(dict.fromkeys(id_ for column in columns for id_ in column.entries))
-    shared = sorted(ids, key=lambda id_: -sum(id_ in column.entries for column in columns))  # stable
-    most = max(2, min(_MOST_ROWS, _MOST_CARDS // len(columns)))
-    lines = [line for id_ in shared[:most] if (line := _line(id_, columns, pictures)) is not None]
+    ids, chosen = _chosen(columns, max(2, min(_MOST_ROWS, _MOST_CARDS // len(columns))))
+    lines = [line for id_ in chosen if (line := _line(id_, columns, pictures)) is not None]
     lines.sort(key=lambda line: -line.spread)
     metrics = list(dict.fromkeys(name for line in lines for name in line.badness))
     names = [(label(cell, cells), cell.key) for cell in cells]
     title = f"{'Saliency maps' if kind == 'explain' else 'Samples'} of {dataset}"
-    return Sheet(title, kind, names, lines, metrics, _legend(columns), len(ids) - len(lines))
+    return Sheet(title, kind, names, lines, metrics, _legend(columns), ids - len(lines))
 
 
 def _line(id_: str, columns: Sequence[_Column], pictures: Pictures) -> Line | None:
     cards = [_card(column, column.entries[id_], pictures) if id_ in column.entries else None for column in columns]
     if all(card is None or card.picture is None for card in cards):
         return None
+    values = _badness(id_, columns)
+    entry = next(column.entries[id_] for column in columns if id_ in column.entries)
+    return Line(id_, truth(entry), cards, {name: max(each) for name, each in values.items()}, _spread(id_, columns))
+
+
+def _chosen(columns: Sequence[_Column], most: int) -> tuple[int, list[str]]:
+    """How many samples have pictures, and which are shown.
+
+    Half of them are those that the cells judge most differently, the others evenly spaced over the rest in the order of
+    the dataset, as far as possible such as all cells have.
+    """
+    cells = {id_: sum(id_ in column.entries for column in columns)
+             for column in columns for id_ in (*column.scores, *column.entries)}
+    ids = [id_ for id_, count in cells.items() if count]
+    apart = sorted(ids, key=lambda id_: (-_spread(id_, columns), -cells[id_]))[: most // 2]
+    rest = [id_ for id_ in ids if id_ not in apart]
+    free = most - len(apart)
+    fewest = sorted((cells[id_] for id_ in rest), reverse=True)[:free][-1:]
+    widest = [id_ for id_ in rest if cells[id_] >= min(fewest, default=0)]
+    return len(ids), [*apart, *evenly(widest, free)]
+
+
+def _badness(id_: str, columns: Sequence[_Column]) -> dict[str, list[float]]:
+    """By result name, how bad a sample is in each cell that scored it."""
     values: dict[str, list[float]] = {}
     for column in columns:
-        for name, value in _scores(column.entries.get(id_, {})).items():
+        for name, value in column.scores.get(id_, {}).items():
             found = column.cell.metrics.get(name)
             if value is not None and found is not None:
                 values.setdefault(name, []).append(-value if found.higher_is_better else value)
-    first = next(iter(values.values()), [0.0])
-    spread = max(first) - min(first) if len(columns) > 1 else first[0]
-    entry = next(column.entries[id_] for column in columns if id_ in column.entries)
-    return Line(id_, truth(entry), cards, {name: max(each) for name, each in values.items()}, spread)
+    return values
+
+
+def _spread(id_: str, columns: Sequence[_Column]) -> float:
+    """How far the cells lie apart by the first metric; of a single one how bad it is."""
+    first = next(iter(_badness(id_, columns).values()), [0.0])
+    return max(first) - min(first) if len(columns) > 1 else first[0]
 
 
 def _card(column: _Column, entry: dict[str, Any], pictures: Pictures) -> Card:
@@ -147,7 +179,7 @@ def _picture(folder: Path, entry: dict[str, Any], pictures: Pictures) -> tuple[s
     return pictures.file(image), False
 
 
-def _scores(entry: dict[str, Any]) -> dict[str, float | None]:
+def _scores(entry: dict[str, Any]) -> Scores:
     found = entry.get("scores")
     return found if isinstance(found, dict) else {}
 

@@ -81,12 +81,11 @@ def _outline(inside: NDArray[np.bool_], width: int) -> NDArray[np.bool_]:
 
 
 def _marked(image: NDArray[np.uint8], truth: NDArray[np.uint8], prediction: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Masks hold 0 for background, class indices or 255 for foreground; 255 of a map of classes is to be ignored."""
-    classes = truth.max(initial=0) == 255 and set(np.unique(truth)) <= {0, 255}
-    known = np.ones(truth.shape, bool) if classes else truth != 255
-    foreground = truth > 0 if classes else (truth > 0) & known
-    found = (prediction > 0) & known
-    same = (truth == prediction) | (foreground & found if classes else False)
+    """Masks hold class indices, 0 for background; 255 in the truth is to be ignored, in the prediction nothing."""
+    known = truth != 255
+    foreground = (truth > 0) & known
+    found = (prediction > 0) & (prediction != 255) & known
+    same = truth == prediction
     result = image.astype(np.float32)
     for where, color in ((foreground & same, _RIGHT), (foreground & ~same, _MISSED), (found & ~foreground, _INVENTED)):
         result[where] = 0.45 * result[where] + 0.55 * np.array(color, np.float32)

@@ -38,7 +38,8 @@ def _content(run: FinishedRun) -> dict[str, Any]:
     sheets = galleries.sheets(run, pictures)
     records = _training(run)
     epochs = [*_epochs(run, pictures)]
-    data: dict[str, Any] = {"pareto": charts.pareto(results), "latencies": charts.latencies(run, timing),
+    latencies, notes = charts.latencies(run, timing)
+    data: dict[str, Any] = {"pareto": charts.pareto(results), "latencies": latencies,
             "curves": charts.curves(results), "parts": charts.parts(results), "learning": charts.learning(records),
             "correlations": correlations.correlations(run), "pictures": pictures.uris}
     return {
@@ -47,7 +48,7 @@ def _content(run: FinishedRun) -> dict[str, Any]:
         "verdict": verdict(results), "summary": _summary(results), "gates": results.gates,
         "cells": tables.cell_rows(results), "metric_tables": tables.metric_tables(results),
         "latency_columns": tables.LATENCY_COLUMNS, "latency_rows": tables.latency_rows(timing),
-        "latency_setting": tables.common_setting(timing), "sheets": sheets, "epochs": epochs,
+        "latency_setting": tables.common_setting(timing), "latency_notes": notes, "sheets": sheets, "epochs": epochs,
         "has": {name: bool(value["points"] if name == "pareto" else value) for name, value in data.items()},
         "facts": [*_facts(results)], "plugins": results.plugins, "data": _script_json(data),
     }

@@ -49,7 +49,8 @@ def truth(entry: dict[str, Any]) -> str:
     labels = target.get("labels")
     if isinstance(labels, list) and "boxes" in target:
         counts = {str(each): labels.count(each) for each in labels}
-        return ", ".join(f"{count} {name[:_LABEL]}" for name, count in counts.items()) or "nothing"
+        more = f", and {target['left_out']} more" if isinstance(target.get("left_out"), int) else ""
+        return (", ".join(f"{count} {name[:_LABEL]}" for name, count in counts.items()) or "nothing") + more
     return ""
 
 
