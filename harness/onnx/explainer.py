@@ -66,6 +66,7 @@ class ExplainerDraft:
 
     @property
     def layer(self) -> str:
+        """Of the type that the network computes in; see Graph.float32."""
         if self._layer is None:
             raise ValueError("a draft without needs_layer has no layer")
         return self._layer
@@ -109,8 +110,7 @@ class ExplainerDraft:
         _ = self.class_index  # an input of every explainer, also of one that does not look at it
         model = self.graph.model
         del model.graph.output[:]
-        maps = self.graph.add("Cast", maps, to=TensorProto.FLOAT) if self._casts else maps
-        self.graph.add_output(maps, SALIENCY, np.float32, (self.batch, None, None))
+        self.graph.add_output(self.graph.float32(maps), SALIENCY, np.float32, (self.batch, None, None))
         prune(model)
         if self._wrt:
             facts = {"output": SCORES, "wrt": self._wrt, "modified": self._modified}
@@ -120,10 +120,6 @@ class ExplainerDraft:
     @cached_property
     def _one_hot(self) -> str:
         return one_hot(self.graph, SCORES, self.class_index)
-
-    @property
-    def _casts(self) -> bool:
-        return self.graph.dtype(self.image) != np.float32
 
     def _require_maps(self, name: str, what: str) -> None:
         rank = self.graph.rank(name)

@@ -55,9 +55,9 @@ class Lrp(NoFeeds):
                 "activations; use another method") from error
         nodes = draft.graph
         column = nodes.constant(np.array([1], np.int64))
-        score = nodes.add("GatherElements", draft.scores, nodes.add("Unsqueeze", draft.class_index, column), axis=1)
+        score = nodes.add("GatherElements", nodes.float32(draft.scores), nodes.add("Unsqueeze", draft.class_index, column), axis=1)
         score = nodes.add("Unsqueeze", score, nodes.constant(np.array([2, 3], np.int64)))
-        return draft.finish(image_map(draft, nodes.add("Mul", share, score), self.params.channels, self.params.sign))
+        return draft.finish(image_map(draft, nodes.add("Mul", nodes.float32(share), score), self.params.channels, self.params.sign))
 
 
 @dataclass(frozen=True, slots=True)

@@ -119,6 +119,14 @@ class Graph:
         self.model.graph.node.append(node)
         self._producers.update(dict.fromkeys(filter(None, node.output), self.model.graph.node[-1]))
 
+    def float32(self, name: str) -> str:
+        """A tensor in float32, for sums that float16 is too coarse for; itself where it is known to be that."""
+        if self.dtype(name) == np.float32:
+            return name
+        cast = self.add("Cast", name, to=TensorProto.FLOAT)
+        self.declare(cast, np.float32, self.shape(name))
+        return cast
+
     def constant(self, value: Any, dtype: Any = None) -> str:
         """The name of an initializer with this value; equal ones are stored once."""
         array = np.ascontiguousarray(np.asarray(value, dtype)).reshape(np.shape(value))
