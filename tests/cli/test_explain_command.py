@@ -215,6 +215,8 @@ def test_nothing_imports_torch(photograph, tmp_path):
 @pytest.mark.parametrize(("options", "message"), [
     (["--class", "9"], "--class 9: the model has 6 classes, 0 to 5"),
     (["--class", "-1"], "--class -1: the model has 6 classes"),
+    (["--class", "--5"], '--class "--5": the model has no such class'),
+    (["--class", "\u00b2"], '--class "\u00b2": the model has no such class'),
     (["--class", "sqare"], '--class "sqare": the model has no such class; did you mean "square"?'),
     (["--layer", "cam_laier"], "did you mean \"cam_layer\"?"),
     (["--input", "sice=3"], '--input sice=...: there is no such key; did you mean "size"?'),

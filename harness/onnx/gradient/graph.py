@@ -211,18 +211,6 @@ def made_by(node: onnx.NodeProto) -> str:
     return next(filter(None, node.output), "")
 
 
-def captured(node: onnx.NodeProto) -> set[str]:
-    """Names that the bodies of If, Loop or Scan take from the graph around them."""
-    names: set[str] = set()
-    for attribute in node.attribute:
-        for body in (*attribute.graphs, *([attribute.g] if attribute.HasField("g") else [])):
-            own = {value.name for value in (*body.input, *body.initializer)}
-            own.update(name for inner in body.node for name in inner.output)
-            read = {name for inner in body.node for name in (*inner.input, *captured(inner)) if name}
-            names |= (read | {value.name for value in body.output}) - own
-    return names
-
-
 def attributes_of(node: onnx.NodeProto) -> Mapping[str, Any]:
     """Attribute values by name; strings as str."""
     values = {each.name: helper.get_attribute_value(each) for each in node.attribute}

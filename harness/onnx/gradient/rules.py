@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     import onnx
 
     from harness.onnx.gradient.context import Context
+    from harness.onnx.gradient.graph import Graph
 
 Rule = Callable[["Context"], Sequence[str | None]]
 """rule(context) -> the name of the gradient tensor of each input, in order.
@@ -20,6 +21,18 @@ as None. Every gradient has exactly its input's shape. A rule appends the nodes 
 """
 _MARK = "__gradient_of__"
 _STANDARD = ("", "ai.onnx")
+
+
+@dataclass(frozen=True)
+class Conditional:
+    """A rule for some nodes of an operator; the others keep another one."""
+
+    when: Callable[[Graph, onnx.NodeProto], bool]
+    then: Rule
+    otherwise: Rule
+
+    def __call__(self, context: Context) -> Sequence[str | None]:
+        return (self.then if self.when(context.graph, context.node) else self.otherwise)(context)
 
 
 def rule(*op_types: str, domain: str = "") -> Callable[[Rule], Rule]:
@@ -50,6 +63,11 @@ class Rules:
 
     def find(self, node: onnx.NodeProto) -> Rule | None:
         return self.table.get((canonical_domain(node.domain), node.op_type))
+
+    def replaces(self, graph: Graph, node: onnx.NodeProto) -> bool:
+        """Whether a node has a rule here that is not the plain one of a Conditional."""
+        found = self.find(node)
+        return found is not None and (not isinstance(found, Conditional) or found.when(graph, node))
 
     def adding(self, op_type: str, function: Rule, domain: str = "") -> Rules:
         """These rules and one more, which replaces that of the same operator."""
