@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from harness.files import replacing
 
 if TYPE_CHECKING:
     import onnx
@@ -36,6 +39,13 @@ def external_files(path: Path) -> list[Path]:
         return []
     outside = (each for each in initializers(graph) if each.data_location == onnx.TensorProto.EXTERNAL)
     return sorted({path.parent / ExternalDataInfo(tensor).location for tensor in outside})
+
+
+def copy_external(source: Path, target: Path) -> None:
+    """Put the weights that `target` refers to as those of `source` beside it, as onnxruntime leaves it to others."""
+    for each in external_files(target):
+        with replacing(each) as partial:
+            shutil.copyfile(source.parent / each.relative_to(target.parent), partial)
 
 
 def model_sha256(path: Path) -> str:

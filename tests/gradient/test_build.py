@@ -225,6 +225,7 @@ def test_a_tensor_that_a_body_captures_is_not_overlooked(inner):
                             else_branch = g2 () => (float[2] other) {{ other = Neg(one) }}>
         y = Add(picked, x)
     }}""")
-    with pytest.raises(UnsupportedOp, match="'If'"):
+    with pytest.raises(UnsupportedOp, match="'If'.* takes 'x' from the graph around it") as caught:
         build(model, output="y", wrt="x", cotangent=Ones())
+    assert "harness_gradient_rules" not in str(caught.value)
     assert build(model, output="y", wrt="picked", cotangent=Ones())

@@ -43,7 +43,7 @@ def test_other_weights_beside_the_same_graph_are_another_file(make_model, tmp_pa
         weights = numpy_helper.to_array(model.graph.initializer[0])
         model.graph.initializer[0].CopyFrom(numpy_helper.from_array(sign * weights, "weights"))
         (tmp_path / "tiny.data").unlink(missing_ok=True)
-        onnx.save(model, str(path), save_as_external_data=True, location="tiny.data", size_threshold=0)
+        onnx.save(model, str(path), save_as_external_data=True, location="tiny.data", size_threshold=64)
         kept.append(preoptimized(path, "basic"))
         found, expected = (open_session(each).run({"image": image})["logits"] for each in (kept[-1], path))
         np.testing.assert_allclose(found, expected, rtol=1e-6)
