@@ -92,8 +92,8 @@ if TYPE_CHECKING:
         warm_up,
     )
     from harness.onnx.compose import compose
-    from harness.onnx.external import model_sha256
     from harness.onnx.explainer import ExplainerDraft, of_predicted_class
+    from harness.onnx.external import model_sha256
     from harness.onnx.gradient import Context, Graph, Modifier, Rules, UnsupportedOp, standard_rules
     from harness.onnx.interface import checked_feeds
     from harness.onnx.layers import last_spatial_activation

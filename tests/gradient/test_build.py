@@ -8,7 +8,7 @@ import pytest
 from onnx import parser
 from reference_ops import evaluate
 
-from harness.errors import CellError, ModelFileError
+from harness.errors import CellError
 from harness.onnx.gradient import (
     ArgMax,
     ClassIndex,
