@@ -20,10 +20,10 @@ class UnsupportedOp(GradientError):
 
     def __init__(self, node: onnx.NodeProto, message: str | None = None) -> None:
         self.op_type, self.domain, self.node = node.op_type, node.domain or "ai.onnx", label(node)
-        super().__init__(
-            message or f"no gradient rule for operator {self.op_type!r} of domain {self.domain!r}, needed at {self.node}; "
-            f'a plugin adds one with the hook harness_gradient_rules: GradientRuleSpec(name="{node.op_type}", '
-            f'domain="{node.domain}", factory="package.module:rule", ...); see docs/gradient.md')
+        super().__init__(message or (
+            f"no gradient rule for operator {self.op_type!r} of domain {self.domain!r}, needed at {self.node}; a "
+            f'plugin adds one with the hook harness_gradient_rules: GradientRuleSpec(name="{node.op_type}", '
+            f'domain="{node.domain}", factory="package.module:rule", ...); see docs/gradient.md'))
 
 
 class ControlFlow(UnsupportedOp):
