@@ -190,9 +190,9 @@ def ranked_classes(scores: NDArray[Any], card: ModelCard) -> NDArray[np.int64]:
     """
     order = np.argsort(-scores, axis=1, kind="stable")
     background = card.decoder.background if card.decoder else None
-    if background is None:
-        return order
-    return order[order != background].reshape(len(order), -1)
+    if background is not None:
+        order = order[order != background].reshape(len(order), -1)
+    return np.asarray(order, np.int64)
 
 
 def check_maps(spec: SaliencySpec, maps: NDArray[np.float32], expected: tuple[int, ...]) -> None:
