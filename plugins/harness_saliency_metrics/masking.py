@@ -57,7 +57,8 @@ def _muted(relevant: Map) -> Map:
 
 def _black(spec: InputSpec) -> Floats:
     """What a pixel value of 0 becomes in the normalized input; broadcasts over it."""
-    return normalize(np.zeros((1, 1, 1, spec.channels), np.uint8), spec)[0]
+    values: Floats = normalize(np.zeros((1, 1, 1, spec.channels), np.uint8), spec)[0]
+    return values
 
 
 class AverageDrop:
