@@ -87,6 +87,7 @@ if TYPE_CHECKING:
     from harness.failures import exit_reason
     from harness.files import write_bytes
     from harness.geometry import Fit, normalize, prepare
+    from harness.host import create
     from harness.identity import package_sources
     from harness.markdown import markdown_escape, markdown_table, number
     from harness.masks import unpack_mask
@@ -101,6 +102,7 @@ if TYPE_CHECKING:
     )
     from harness.onnx.compose import compose
     from harness.onnx.explainer import ExplainerDraft, of_predicted_class
+    from harness.onnx.external import model_sha256
     from harness.onnx.gradient import Context, Graph, Modifier, Rules, UnsupportedOp, standard_rules
     from harness.onnx.interface import checked_feeds
     from harness.onnx.layers import last_spatial_activation
@@ -136,6 +138,7 @@ _LAZY = {
     "cold_start": "harness.measure",
     "collector_off": "harness.measure",
     "compose": "harness.onnx.compose",
+    "create": "harness.host",
     "decode_ssd": "harness.suppression",
     "exit_reason": "harness.failures",
     "feed_saliency": "harness.onnx.saliency_fed",
@@ -146,6 +149,7 @@ _LAZY = {
     "map_to_input": "harness.resample",
     "markdown_escape": "harness.markdown",
     "markdown_table": "harness.markdown",
+    "model_sha256": "harness.onnx.external",
     "normalize": "harness.geometry",
     "number": "harness.markdown",
     "of_predicted_class": "harness.onnx.explainer",
@@ -277,6 +281,7 @@ __all__ = [
     "cold_start",
     "collector_off",
     "compose",
+    "create",
     "decode_ssd",
     "did_you_mean",
     "evenly",
@@ -292,6 +297,7 @@ __all__ = [
     "map_to_input",
     "markdown_escape",
     "markdown_table",
+    "model_sha256",
     "normalize",
     "number",
     "of_predicted_class",

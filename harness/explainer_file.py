@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import onnx
@@ -14,10 +14,13 @@ from numpy.typing import NDArray
 from harness.errors import CellError, UsageError
 from harness.explaining import GraphExplainer
 from harness.explanation import Method, Subject
-from harness.onnx.interface import shape_text
+from harness.handle import run_fitted
+from harness.host import blame
+from harness.onnx.interface import batch_size, shape_text
 from harness.onnx.session import open_session
 from harness.onnx.sharing import save_sharing
 from harness.showing import Explained
+from harness.stats import stable_seed
 
 KEY = "harness.explainer"
 """Metadata entry: method, parameters, layer, and how the image is prepared."""
@@ -26,7 +29,7 @@ _SAME = 1e-3
 
 def export_explainer(path: Path, subject: Subject, method: Method, explained: Sequence[Explained], *,
                      share_weights: bool = False) -> Iterator[str]:
-    """Write the graph, run it on what was explained, and say what it takes and gives, line by line.
+    """Write the graph, run it on what was explained, or else on noise, and say what it takes and gives, line by line.
 
     share_weights: refer to the weights in the model's file instead of holding them. Raises CellError when the file
     gives other maps than the explanations, ModelFileError when the model's file is not in its folder or below,
@@ -48,8 +51,9 @@ def export_explainer(path: Path, subject: Subject, method: Method, explained: Se
         raise UsageError(f"--export {path}: can not be written: {error.strerror}") from error
     session = open_session(path)
     try:
-        for row in explained:
-            _compare(path, session.run(_feeds(model, generator, row))["saliency"][0], row.maps[0])
+        for case in [_Case.of(row) for row in explained] or [_on_noise(subject, method)]:
+            found = run_fitted(session, _feeds(model, generator, case), batch_size(session.inputs[0]))
+            _compare(path, found["saliency"][0], case.expected)
         beside = f", with the weights in {subject.path}" if share_weights else ""
         yield f"explainer: {path} ({path.stat().st_size / 1e6:.2f} MB{beside})"
         for what, infos in (("input", session.inputs), ("output", session.outputs)):
@@ -64,12 +68,31 @@ def _facts(subject: Subject, method: Method) -> dict[str, Any]:
             "labels": subject.card.labels, "input": subject.card.input.model_dump(mode="json", exclude_none=True)}
 
 
-def _feeds(model: onnx.ModelProto, generator: GraphExplainer, row: Explained) -> dict[str, NDArray[Any]]:
-    from harness.stats import stable_seed
+class _Case(NamedTuple):
+    """One image (1, ...) float32 with its map (h, w) by the method itself."""
 
-    inputs, seeds = row.photograph.inputs, [stable_seed(0, row.photograph.path.stem)]
-    further = generator.generator.feeds(inputs, seeds)
-    return {model.graph.input[0].name: inputs, "class": np.array([row.index]), **further}
+    inputs: NDArray[np.float32]
+    class_: int
+    seed: int
+    expected: NDArray[np.float32]
+
+    @classmethod
+    def of(cls, row: Explained) -> _Case:
+        return cls(row.photograph.inputs, row.index, stable_seed(0, row.photograph.path.stem), row.maps[0])
+
+
+def _on_noise(subject: Subject, method: Method) -> _Case:
+    spec = subject.card.input
+    shape = (spec.channels, *spec.size) if spec.layout == "NCHW" else (*spec.size, spec.channels)
+    inputs = np.random.default_rng(0).standard_normal((1, *shape), np.float32)
+    with blame(method.spec):
+        maps = method.generator.explain(subject.handle, inputs, np.array([0], np.int64), [0])
+    return _Case(inputs, 0, 0, maps[0])
+
+
+def _feeds(model: onnx.ModelProto, generator: GraphExplainer, case: _Case) -> dict[str, NDArray[Any]]:
+    further = generator.generator.feeds(case.inputs, [case.seed])
+    return {model.graph.input[0].name: case.inputs, "class": np.array([case.class_], np.int64), **further}
 
 
 def _compare(path: Path, found: NDArray[Any], expected: NDArray[Any]) -> None:

@@ -173,14 +173,26 @@ class Explainer:
 
     def _classes(self, samples: Samples) -> NDArray[np.int64]:
         if self.cell.target == "predicted":
-            if "logits" in samples.predictions:
-                return np.asarray(samples.predictions.dense("logits").argmax(axis=1), np.int64)
-            return np.asarray(self.handle.predict(cast(Floats, samples.inputs)).argmax(axis=1), np.int64)
+            known = "logits" in samples.predictions
+            scores = samples.predictions.dense("logits") if known else self.handle.predict(cast(Floats, samples.inputs))
+            return ranked_classes(scores, self.model.card)[:, 0]
         labels = [target.label for target in samples.targets if isinstance(target, ClassificationTarget)]
         if len(labels) != len(samples.targets):
             raise TaskMismatch(f"{self.cell.key}: only classification targets have a label to explain; set "
                                'target = "predicted" to explain the highest score')
         return self.model.class_indices(labels)
+
+
+def ranked_classes(scores: NDArray[Any], card: ModelCard) -> NDArray[np.int64]:
+    """(N, K) scores -> (N, K) class indices, the highest score first, equal ones in order; without the background.
+
+    A detector's background is no class to explain: then there are K - 1.
+    """
+    order = np.argsort(-scores, axis=1, kind="stable")
+    background = card.decoder.background if card.decoder else None
+    if background is not None:
+        order = order[order != background].reshape(len(order), -1)
+    return np.asarray(order, np.int64)
 
 
 def check_maps(spec: SaliencySpec, maps: NDArray[np.float32], expected: tuple[int, ...]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 
 from harness.card import ModelCard
 from harness.errors import ModelFileError, UsageError, did_you_mean, one_of
-from harness.explaining import StoredExplainer, check_maps, generator_of
+from harness.explaining import StoredExplainer, check_maps, generator_of, ranked_classes
 from harness.geometry import Fit, prepare
 from harness.handle import Handle, open_handle
 from harness.host import blame
@@ -91,13 +92,12 @@ class Subject:
 
     def best(self, photograph: Photograph, count: int) -> list[int]:
         """The classes with the highest scores, best first; a detector's background is none."""
-        background = self.card.decoder.background if self.card.decoder else None
-        order = [int(index) for index in np.argsort(-photograph.scores, kind="stable") if index != background]
-        return order[:count]
+        order: list[int] = ranked_classes(photograph.scores[None], self.card)[0, :count].tolist()
+        return order
 
     def class_index(self, text: str, count: int) -> int:
         """An index, or the name of a class, of `count`. Raises UsageError for one that the model does not have."""
-        if text.lstrip("-").isdigit():
+        if re.fullmatch(r"-?[0-9]+", text):
             if not 0 <= int(text) < count:
                 raise UsageError(f"--class {text}: the model has {count} classes, 0 to {count - 1}")
             return int(text)

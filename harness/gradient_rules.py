@@ -19,11 +19,12 @@ def gradient_rules(specs: Iterable[GradientRuleSpec]) -> Rules:
     Raises PluginError when two plugins declare a rule for one operator.
     """
     from harness.onnx.gradient import standard_rules
+    from harness.onnx.gradient.rules import canonical_domain
 
     rules = standard_rules()
     claimed: dict[tuple[str, str], GradientRuleSpec] = {}
     for spec in specs:
-        other = claimed.setdefault((spec.domain, spec.name), spec)
+        other = claimed.setdefault((canonical_domain(spec.domain), spec.name), spec)
         if other is not spec:
             raise PluginError(f'two plugins declare a gradient rule for "{spec.name}" of domain "{spec.domain}": '
                               f"{other.provider} and {spec.provider}; disable one with --no-plugins=NAME")

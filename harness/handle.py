@@ -31,7 +31,7 @@ OpenFile = Callable[[Path], InferenceSession]
 
 
 class Handle:
-    """A harness.contracts.ModelHandle. Sessions are opened when first used, and closed by `close`.
+    """A harness.saliency.ModelHandle. Sessions are opened when first used, and closed by `close`.
 
     open_file: opens an ONNX file on the cell's backend; count: told the samples of every run; final: the operator at
     the end of the original graph that `graph` leaves out, or "".
@@ -90,17 +90,9 @@ class Handle:
         Samples are counted where the graph takes the image.
         """
         session = self._session(graph)
-        types = {info.name: info.dtype for info in session.inputs}
-        fitted = {name: np.asarray(array).astype(types.get(name, array.dtype), copy=False)
-                  for name, array in feeds.items()}
-        count = next(len(array) for array in fitted.values() if array.ndim)
-        if self._image.name in fitted:
-            self._count(count)
-        fixed = self._batch
-        if fixed is None or fixed == count:
-            return session.run(fitted)
-        pieces = [session.run(_piece(fitted, start, fixed)) for start in range(0, count, fixed)]
-        return {name: np.concatenate([piece[name] for piece in pieces])[:count] for name in pieces[0]}
+        if self._image.name in feeds:
+            self._count(len(feeds[self._image.name]))
+        return run_fitted(session, feeds, self._batch)
 
     @contextmanager
     def with_weights(self, weights: Mapping[str, Array]) -> Iterator[ModelHandle]:
@@ -159,6 +151,20 @@ def open_handle(card: ModelCard, path: Path, open_file: OpenFile, count: Callabl
         raise ModelFileError(f"{path}: not an ONNX model: {error}") from error
     found = scores_graph(model, card, path)
     return Handle(card, path, found.model, open_file, count, found.final), found.note
+
+
+def run_fitted(session: InferenceSession, feeds: Mapping[str, Array], fixed: int | None) -> dict[str, Array]:
+    """All outputs for feeds of any number of samples, in the types that the session takes.
+
+    fixed: the model's batch size, in pieces of which it is run, or None.
+    """
+    types = {info.name: info.dtype for info in session.inputs}
+    fitted = {name: np.asarray(array).astype(types.get(name, array.dtype), copy=False) for name, array in feeds.items()}
+    count = next(len(array) for array in fitted.values() if array.ndim)
+    if fixed is None or fixed == count:
+        return session.run(fitted)
+    pieces = [session.run(_piece(fitted, start, fixed)) for start in range(0, count, fixed)]
+    return {name: np.concatenate([piece[name] for piece in pieces])[:count] for name in pieces[0]}
 
 
 def _piece(feeds: Mapping[str, Array], start: int, size: int) -> dict[str, Array]:

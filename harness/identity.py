@@ -1,7 +1,7 @@
 """What determines an outcome, as hashes: cell ids and cache keys.
 
 A hash covers versions and params of the plugins involved, the sources of their packages (so that editing a plugin in
-place is noticed), the bytes of the model file, the dataset's fingerprint, and seeds.
+place is noticed), the bytes of the model file and of its external weights, the dataset's fingerprint, and seeds.
 """
 
 from __future__ import annotations
@@ -72,8 +72,10 @@ def of_model(file: ModelFile) -> dict[str, Any]:
 
 
 def file_sha256(path: Path) -> str:
-    """Hexadecimal hash of a file's bytes; read again only when the file was written since."""
-    return _sha256(path, path.stat().st_mtime_ns)
+    """Hexadecimal hash of a model file's bytes, with its external weights; see harness.onnx.external.model_sha256."""
+    from harness.onnx.external import model_sha256
+
+    return model_sha256(path)
 
 
 def of_backend(entry: BackendEntry) -> dict[str, Any]:
@@ -150,12 +152,6 @@ def _hash_files(root: Path) -> str:
             total.update(file.name.encode())
             total.update(file.read_bytes())
     return total.hexdigest()[:20]
-
-
-@lru_cache(maxsize=64)
-def _sha256(path: Path, _mtime_ns: int) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _plain(value: Any) -> Any:

@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -24,6 +24,7 @@ from harness.onnx.gradient.build import METADATA, modified_operators
 from harness.onnx.gradient.cotangents import one_hot
 from harness.onnx.interface import shape_text
 from harness.onnx.layers import last_spatial_activation
+from harness.onnx.reads import reads
 from harness.onnx.scores import SCORES
 
 CLASS = "class"
@@ -66,6 +67,7 @@ class ExplainerDraft:
 
     @property
     def layer(self) -> str:
+        """Of the type that the network computes in; see Graph.float32."""
         if self._layer is None:
             raise ValueError("a draft without needs_layer has no layer")
         return self._layer
@@ -109,8 +111,7 @@ class ExplainerDraft:
         _ = self.class_index  # an input of every explainer, also of one that does not look at it
         model = self.graph.model
         del model.graph.output[:]
-        maps = self.graph.add("Cast", maps, to=TensorProto.FLOAT) if self._casts else maps
-        self.graph.add_output(maps, SALIENCY, np.float32, (self.batch, None, None))
+        self.graph.add_output(self.graph.float32(maps), SALIENCY, np.float32, (self.batch, None, None))
         prune(model)
         if self._wrt:
             facts = {"output": SCORES, "wrt": self._wrt, "modified": self._modified}
@@ -120,10 +121,6 @@ class ExplainerDraft:
     @cached_property
     def _one_hot(self) -> str:
         return one_hot(self.graph, SCORES, self.class_index)
-
-    @property
-    def _casts(self) -> bool:
-        return self.graph.dtype(self.image) != np.float32
 
     def _require_maps(self, name: str, what: str) -> None:
         rank = self.graph.rank(name)
@@ -157,21 +154,11 @@ def prune(model: onnx.ModelProto) -> None:
     for node in reversed(graph.node):
         if any(name in needed for name in node.output):
             kept.append(node)
-            needed.update(used_names(node))
+            needed.update(reads(node))
     _replace(graph.node, kept[::-1])
     _replace(graph.initializer, [each for each in graph.initializer if each.name in needed])
     made = {name for node in graph.node for name in node.output}
     _replace(graph.value_info, [each for each in graph.value_info if each.name in made])
-
-
-def used_names(node: onnx.NodeProto) -> Iterator[str]:
-    """Inputs of a node, and whatever its subgraphs use."""
-    yield from node.input
-    for attribute in node.attribute:
-        if attribute.type == onnx.AttributeProto.GRAPH:
-            for inner in attribute.g.node:
-                yield from used_names(inner)
-            yield from (value.name for value in attribute.g.output)
 
 
 def _replace(field: Any, values: Iterable[Any]) -> None:

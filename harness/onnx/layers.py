@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from harness.errors import ModelFileError
 from harness.onnx.interface import shape_text
+from harness.onnx.reads import reads
 
 if TYPE_CHECKING:
     import onnx
@@ -96,7 +97,7 @@ class _View:
         self.producers: dict[str, onnx.NodeProto] = {name: node for node in nodes for name in node.output if name}
         self.data = set(self.inputs)
         for node in nodes:  # in topological order
-            if any(name in self.data for name in node.input):
+            if any(name in self.data for name in reads(node)):
                 self.data.update(node.output)
         self.shapes = _shapes(model)
         self.scalars = _scalars(model)
@@ -104,7 +105,7 @@ class _View:
     def cuts(self, name: str, output: str) -> bool:
         """Whether no input reaches the output without passing through the tensor."""
         without = {each: node for each, node in self.producers.items() if each != name}
-        leaves = {each for tensor in _backward(output, without) for each in without[tensor].input}
+        leaves = {each for tensor in _backward(output, without) for each in reads(without[tensor])}
         return not leaves & self.inputs
 
     def is_activation(self, name: str) -> bool:
@@ -157,6 +158,6 @@ def _backward(output: str, producers: Mapping[str, onnx.NodeProto]) -> Iterable[
     for name in queue:
         if name in producers:
             yield name
-            new = [each for each in producers[name].input if each not in seen]
+            new = [each for each in reads(producers[name]) if each not in seen]
             seen.update(new)
             queue.extend(new)

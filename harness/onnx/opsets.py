@@ -39,7 +39,7 @@ def at_least(model: onnx.ModelProto, version: int) -> onnx.ModelProto:
         why = " ".join(str(error).split())[:200]
         raise ModelFileError(f"opset {own} can not be brought to {version}: {why}; export the model with opset "
                              f"{version}") from error
-    converted.ir_version = max(converted.ir_version, *(ir for opset, ir in _IR_VERSION.items() if opset <= version))
+    converted.ir_version = max([converted.ir_version, *(ir for opset, ir in _IR_VERSION.items() if opset <= version)])
     if own < _COORDINATES <= version:
         _say_coordinates(converted)
     return converted

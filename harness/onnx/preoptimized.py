@@ -9,6 +9,7 @@ from pathlib import Path
 
 from harness.cache import default_folder
 from harness.files import replacing
+from harness.onnx.external import model_sha256
 from harness.onnx.precision.prepare import optimized
 from harness.onnx.runtime import onnxruntime
 from harness.onnx.session import Optimization
@@ -30,7 +31,7 @@ def preoptimized(path: Path, level: Optimization) -> Path:
 
 
 def _key(path: Path, level: str) -> str:
-    total = hashlib.sha256(path.read_bytes() if path.is_file() else b"")
+    total = hashlib.sha256((model_sha256(path) if path.is_file() else "").encode())
     for part in (level, str(onnxruntime().__version__), platform.machine(), _processor()):
         total.update(part.encode())
     return total.hexdigest()[:20]

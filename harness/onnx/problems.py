@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
 from harness.errors import ModelFileError
+from harness.onnx.external import external_files
 
 _UNKNOWN_OP = re.compile(r"No Op registered for (?P<op>\S+) with domain_version of (?P<version>\d+)")
 _UNREGISTERED = re.compile(r"Fatal error: (?P<op>\S+?)\(-?\d+\) is not a registered function/op")
@@ -57,12 +59,5 @@ _NEWER = "upgrade onnxruntime or export with an older opset"
 
 def _missing_external(path: Path) -> str | None:
     """The first file of external weights that is not there."""
-    import onnx
-    from onnx.external_data_helper import ExternalDataInfo
-
-    for tensor in onnx.load(str(path), load_external_data=False).graph.initializer:
-        if tensor.data_location == onnx.TensorProto.EXTERNAL:
-            location = ExternalDataInfo(tensor).location
-            if not (path.parent / location).is_file():
-                return location
-    return None
+    missing = (each for each in external_files(path) if not each.is_file())
+    return next((os.path.relpath(each, path.parent) for each in missing), None)

@@ -25,6 +25,7 @@ from harness.card import ModelCard
 from harness.errors import ModelFileError, did_you_mean, one_of
 from harness.onnx.layers import rename
 from harness.onnx.opsets import at_least
+from harness.onnx.weightless import weightless
 
 SCORES = "scores"
 OPSET = 18
@@ -85,8 +86,12 @@ def with_output(model: onnx.ModelProto, tensor: str, name: str, path: Path) -> o
 
 
 def _declared(extractor: Extractor, tensor: str) -> onnx.ValueInfoProto:
-    """The tensor's declared type, float32 of unknown shape where nothing is declared."""
-    known = extractor.value_infos.get(tensor) or helper.make_tensor_value_info(tensor, TensorProto.FLOAT, None)
+    """The tensor's type as declared, or else as inferred; float32 of unknown shape where neither tells."""
+    known = extractor.value_infos.get(tensor)
+    if known is None:
+        inferred = onnx.shape_inference.infer_shapes(weightless(extractor.model)).graph.value_info
+        known = next((value for value in inferred if value.name == tensor), None)
+    known = known or helper.make_tensor_value_info(tensor, TensorProto.FLOAT, None)
     declared = onnx.ValueInfoProto()
     declared.CopyFrom(known)
     return declared

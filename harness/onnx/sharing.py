@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import mmap
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.errors import ModelFileError
+from harness.onnx.external import initializers
 
 if TYPE_CHECKING:
     import onnx
@@ -29,19 +30,10 @@ def save_sharing(model: onnx.ModelProto, path: Path, base: Path) -> list[str]:
     location = _location(path, base)
     shared = onnx.ModelProto()
     shared.CopyFrom(model)
-    large = [tensor for tensor in _initializers(shared.graph) if _bytes(tensor) >= SMALLEST]
+    large = [tensor for tensor in initializers(shared.graph) if _bytes(tensor) >= SMALLEST]
     names = _refer(large, base, location) if large else []
     path.write_bytes(shared.SerializeToString())
     return names
-
-
-def _initializers(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
-    """Those of a graph and of the bodies of its loops and branches."""
-    yield from graph.initializer
-    for node in graph.node:
-        for attribute in node.attribute:
-            if attribute.HasField("g"):
-                yield from _initializers(attribute.g)
 
 
 def _location(path: Path, base: Path) -> str:

@@ -17,6 +17,10 @@ _RESHAPE_ALLOWS_ZERO = 14
 """The opset since which Reshape has the attribute `allowzero`, which the rewritten node sets."""
 
 
+class UnknownTensor(ModelFileError):
+    """A name that is to be kept is no tensor of the graph."""
+
+
 def simplify(model: onnx.ModelProto, *, fold_batch_norm: bool = False, keep: Sequence[str] = ()) -> onnx.ModelProto:
     """A new model that computes the same outputs from the same inputs; the given one stays as it is.
 
@@ -28,7 +32,7 @@ def simplify(model: onnx.ModelProto, *, fold_batch_norm: bool = False, keep: Seq
     fold_batch_norm: BatchNormalization after Conv, ConvTranspose or Gemm goes into their weights, whose initializers
     get new names. keep: inner tensors to keep under their names, e.g. a layer to explain.
 
-    Raises ModelFileError when a name in `keep` is not a tensor of the graph or the graph can not be read.
+    Raises UnknownTensor when a name in `keep` is not a tensor of the graph, ModelFileError when it can not be read.
     """
     import onnx_ir as ir
 
@@ -155,7 +159,7 @@ def _output_too(model: ir.Model, keep: Sequence[str]) -> list[str]:
     added = []
     for name in keep:
         if name not in known and name not in inputs:
-            raise ModelFileError(f"the graph has no tensor {name!r}{did_you_mean(name, known)}")
+            raise UnknownTensor(f"the graph has no tensor {name!r}{did_you_mean(name, known)}")
         if name in known and name not in outputs and name not in added:
             model.graph.outputs.append(known[name])
             added.append(name)

@@ -67,7 +67,7 @@ class _Ablation:
     def of(cls, model: ModelHandle) -> _Ablation:
         layer, image = model.layer, model.graph.graph.input[0].name
         behind = graph_tail(model.graph, layer, "scores", _SOURCE)
-        graph = behind or _copy(model.graph)
+        graph = behind or onnx.shape_inference.infer_shapes(model.graph)
         _multiply(graph, _SOURCE if behind else layer)
         return cls(graph, _SOURCE if behind else image, behind is not None)
 
@@ -77,12 +77,6 @@ class _Ablation:
         return model.run(self.graph, feeds)["scores"].reshape(len(kept), -1).astype(np.float32, copy=False)
 
 
-def _copy(model: onnx.ModelProto) -> onnx.ModelProto:
-    result = onnx.ModelProto()
-    result.CopyFrom(model)
-    return result
-
-
 def _multiply(model: onnx.ModelProto, tensor: str) -> None:
     """Let all who read a tensor read its product with a new input _KEEP (B, C, 1, 1)."""
     graph, product = model.graph, f"{_KEEP}.product"
@@ -90,4 +84,10 @@ def _multiply(model: onnx.ModelProto, tensor: str) -> None:
         node.input[:] = [product if each == tensor else each for each in node.input]
     after = next((index + 1 for index, node in enumerate(graph.node) if tensor in node.output), 0)
     graph.node.insert(after, helper.make_node("Mul", [tensor, _KEEP], [product], name=product))
-    graph.input.append(helper.make_tensor_value_info(_KEEP, TensorProto.FLOAT, [None] * 4))
+    graph.input.append(helper.make_tensor_value_info(_KEEP, _type_of(graph, tensor), [None] * 4))
+
+
+def _type_of(graph: onnx.GraphProto, tensor: str) -> int:
+    """What the network computes a tensor in, float32 where that is not known."""
+    known = {value.name: value.type.tensor_type.elem_type for value in (*graph.value_info, *graph.input)}
+    return known.get(tensor) or TensorProto.FLOAT

@@ -61,4 +61,5 @@ class GuidedGradCam(Backprop):
         cam = GradCam(GradCamParams(upsampling=self.params.upsampling))
         region = upsampled(draft, cam.layer_map(draft), self.params.upsampling)
         axis = draft.graph.constant([draft.channel_axis], "int64")
-        return draft.graph.add("Mul", super().attribution(draft), draft.graph.add("Unsqueeze", region, axis))
+        gradient = draft.graph.float32(super().attribution(draft))
+        return draft.graph.add("Mul", gradient, draft.graph.add("Unsqueeze", region, axis))

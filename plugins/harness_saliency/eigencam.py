@@ -23,7 +23,8 @@ class EigenCam(NoFeeds):
 
     def build(self, graph: onnx.ModelProto, card: ModelCard, rules: Rules) -> onnx.ModelProto:
         draft = ExplainerDraft(graph, card, rules, needs_layer=True)
-        nodes, layer = draft.graph, draft.layer
+        nodes = draft.graph
+        layer = nodes.float32(draft.layer)
         rows = nodes.add("Reshape", layer, nodes.constant(np.array([0, 0, -1], np.int64)))  # (N, C, h w)
         if self.params.center:
             rows = nodes.add("Sub", rows, over_axes(nodes, "ReduceMean", rows, [2], keep=True))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Any
 
 import onnx
 from pydantic import ValidationError
@@ -16,9 +15,11 @@ from harness.api import (
     ModelRequest,
     SaliencySpec,
     cache_folder,
+    create,
     did_you_mean,
     feed_saliency,
     load_card,
+    model_sha256,
     of_predicted_class,
     one_of,
     package_sources,
@@ -42,7 +43,7 @@ def locate(params: SaliencyFedParams, request: ModelRequest) -> ModelFile:
     for path in (params.classifier, params.segmenter):
         if not path.is_file():
             raise ModelFileError(f"models.{request.id}: {path}: no such model file")
-        key.update(path.read_bytes())
+        key.update(model_sha256(path).encode())
     place = cache_folder() / "composed" / f"{key.hexdigest()[:20]}.onnx"
     if not place.is_file():
         write_bytes(place, composed(params, request.id).SerializeToString())
@@ -84,11 +85,5 @@ def _generator(params: SaliencyFedParams, name: str) -> tuple[SaliencySpec, Grap
     except ValidationError as error:
         first = error.errors()[0]
         raise ModelFileError(f"models.{name}.params.{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
-    return spec, _factory(spec)(checked)
-
-
-def _factory(spec: SaliencySpec) -> Any:
-    from importlib import import_module
-
-    module, _, attribute = spec.factory.partition(":")
-    return getattr(import_module(module), attribute)
+    generator: GraphGenerator = create(spec, checked)
+    return spec, generator

@@ -25,7 +25,7 @@ class GradientCam(NoFeeds, ABC):
 
     @abstractmethod
     def weighted(self, graph: Graph, layer: str, gradient: str) -> str:
-        """A and G -> a tensor (N, C, h, w)."""
+        """A and G in float32 -> a tensor (N, C, h, w)."""
 
     def build(self, graph: onnx.ModelProto, card: ModelCard, rules: Rules) -> onnx.ModelProto:
         draft = ExplainerDraft(graph, card, rules, needs_layer=True)
@@ -34,7 +34,7 @@ class GradientCam(NoFeeds, ABC):
     def layer_map(self, draft: ExplainerDraft) -> str:
         """(N, h, w)."""
         (gradient,) = draft.gradients([draft.layer])
-        weighted = self.weighted(draft.graph, draft.layer, gradient)
+        weighted = self.weighted(draft.graph, draft.graph.float32(draft.layer), draft.graph.float32(gradient))
         return signed(draft.graph, over_axes(draft.graph, "ReduceSum", weighted, [1]), self.params.sign)
 
 

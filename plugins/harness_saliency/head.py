@@ -12,7 +12,7 @@ from onnx import helper
 from harness.api import Graph, ModelFileError
 from harness_saliency.maps import over_axes
 
-_SHAPES = frozenset({"Flatten", "Identity", "Reshape", "Squeeze", "Unsqueeze"})
+_SHAPES = frozenset({"Cast", "Flatten", "Identity", "Reshape", "Squeeze", "Unsqueeze"})
 """Between the pooling and the scores there is one value per channel: whatever the shape, its order is the same."""
 _HELP = 'class activation mapping needs one; use "grad-cam", which works for any network'
 
@@ -37,14 +37,14 @@ class PooledHead:
         return graph.add("Unsqueeze", rows, graph.constant(np.array([2, 3], np.int64)))
 
     def weighted_sum(self, graph: Graph, class_index: str) -> str:
-        """Name of (N, h, w): the class activation map of each sample's class."""
+        """Name of (N, h, w) float32: the class activation map of each sample's class."""
         if self.linear is None:
             index = graph.add("Unsqueeze", class_index, graph.constant(np.array([1, 2, 3], np.int64)))
             shape = graph.add("Concat", graph.add("Shape", class_index), graph.constant(np.array([1], np.int64)),
                               graph.add("Shape", self.activations, start=2, end=4), axis=0)
             chosen = graph.add("GatherElements", self.activations, graph.add("Expand", index, shape), axis=1)
-            return graph.add("Squeeze", chosen, graph.constant(np.array([1], np.int64)))
-        product = graph.add("Mul", self.activations, self.weights(graph, class_index))
+            return graph.float32(graph.add("Squeeze", chosen, graph.constant(np.array([1], np.int64))))
+        product = graph.add("Mul", graph.float32(self.activations), graph.float32(self.weights(graph, class_index)))
         return over_axes(graph, "ReduceSum", product, [1])
 
 

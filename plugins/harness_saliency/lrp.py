@@ -2,7 +2,7 @@
 
 What passes a node on its way back is the relevance of its output instead of the gradient by it. With z = sum_j w_j x_j,
 
-- epsilon: R_j = w_j x_j R / (z + epsilon sign(z)), for everything linear;
+- epsilon: R_j = w_j x_j R / (z + epsilon sign(z)), for everything linear, products with a constant included;
 - z+ (alpha 1, beta 0): R_j = (w_j x_j)+ R / (sum_i (w_i x_i)+ + epsilon), biases left out, for convolutions;
 - activations pass relevance as it is, maximum pooling passes it to the maximum.
 
@@ -55,9 +55,11 @@ class Lrp(NoFeeds):
                 "activations; use another method") from error
         nodes = draft.graph
         column = nodes.constant(np.array([1], np.int64))
-        score = nodes.add("GatherElements", draft.scores, nodes.add("Unsqueeze", draft.class_index, column), axis=1)
+        index = nodes.add("Unsqueeze", draft.class_index, column)
+        score = nodes.add("GatherElements", nodes.float32(draft.scores), index, axis=1)
         score = nodes.add("Unsqueeze", score, nodes.constant(np.array([2, 3], np.int64)))
-        return draft.finish(image_map(draft, nodes.add("Mul", share, score), self.params.channels, self.params.sign))
+        relevance = nodes.add("Mul", nodes.float32(share), score)
+        return draft.finish(image_map(draft, relevance, self.params.channels, self.params.sign))
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,7 @@ class Relevance:
         table = {("", op): self.gradients.table["", op] for op in MOVING}
         table.update({("", op): self._epsilon for op in LINEAR})
         table.update({("", op): _pass for op in ACTIVATIONS})
+        table.update({("", op): self._scaled for op in ("Mul", "Div")})
         if self.params.rule == "epsilon-plus":
             table["", "Conv"] = self._plus
         return Rules(MappingProxyType(table))
@@ -81,6 +84,13 @@ class Relevance:
         gradients = self.gradients.table["", ctx.node.op_type](ctx.with_cotangent(share))
         return [None if each is None else ctx.op("Mul", name, each)
                 for name, each in zip(ctx.node.input, gradients, strict=False)]
+
+    def _scaled(self, ctx: Context) -> Results:
+        """Of products and quotients only those by a constant are linear."""
+        factors = ctx.node.input[1:] if ctx.node.op_type == "Div" else ctx.node.input
+        if not any(ctx.graph.is_constant(each) for each in factors):
+            raise UnsupportedOp(ctx.node)
+        return self._epsilon(ctx)
 
     def _plus(self, ctx: Context) -> Results:
         zero = ctx.number(0)

@@ -16,6 +16,8 @@ def over_axes(graph: Graph, op_type: str, tensor: str, axes: list[int], *, keep:
 def image_map(draft: ExplainerDraft, attribution: str, channels: Channels, sign: Sign) -> str:
     """Values of the image's shape -> (N, H, W)."""
     graph, axes = draft.graph, [draft.channel_axis]
+    if graph.dtype(draft.image) != np.float32:  # sums in float16 would lose more than its values have
+        attribution = graph.float32(attribution)
     if channels == "sum":
         return signed(graph, over_axes(graph, "ReduceSum", attribution, axes), sign)
     kind = "ReduceMax" if channels == "max-abs" else "ReduceMean"

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import zipfile
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,12 +19,14 @@ from harness_saliency.host_params import PrecomputedParams
 
 Floats = NDArray[np.float32]
 _ID = "{id}"
+_UNREADABLE = (OSError, ValueError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error)
+"""What numpy, Pillow and the archives below raise for files that are torn or something else."""
 _DEPTH = {"L": 255, "I;16": 65535, "I": 65535}
 """Largest value of a gray PNG, by Pillow's mode."""
 
 
 class Precomputed:
-    """A harness.contracts.StoredMaps. Raises DataError for a map that is missing, damaged, not a map or not finite."""
+    """A harness.saliency.StoredMaps. Raises DataError for a map that is missing, damaged, not a map or not finite."""
 
     def __init__(self, params: PrecomputedParams) -> None:
         self.params = params
@@ -83,14 +88,13 @@ class Precomputed:
         path = self._path(id_)
         try:
             return (_png(path) if path.suffix.lower() == ".png" else self._numpy(path)), str(path)
-        except (OSError, ValueError, EOFError) as error:
+        except _UNREADABLE as error:
             raise DataError(f"{path}: can not be read as a map: {error}") from error
 
     def _numpy(self, path: Path) -> NDArray[Any]:
-        found = np.load(path, allow_pickle=False)
-        if isinstance(found, np.ndarray):
-            return found
-        with found:
+        with _loaded(path) as found:
+            if isinstance(found, np.ndarray):
+                return found
             names = list(found)
             name = names[0] if len(names) == 1 else self.params.array
             if name not in names:
@@ -103,13 +107,17 @@ class Precomputed:
     def _contents(self) -> tuple[dict[str, int], NDArray[Any]]:
         path, name = self.params.path, self.params.array
         try:
-            with np.load(path, allow_pickle=False) as archive:
+            with _loaded(path) as archive:
+                if isinstance(archive, np.ndarray):
+                    raise ValueError("it is a single array, a .npy by another name")
                 absent = [each for each in ("ids", name) if each not in archive]
                 if absent:
                     raise DataError(f"{path}: has no array {absent[0]!r}; it has {one_of(list(archive))}")
-                ids, stack = [str(each) for each in archive["ids"]], archive[name]
-        except (OSError, ValueError, EOFError) as error:
+                ids, stack = [str(each) for each in archive["ids"].reshape(-1)], archive[name]
+        except _UNREADABLE as error:
             raise DataError(f"{path}: can not be read as an archive of maps: {error}") from error
+        if not stack.ndim:
+            raise DataError(f"{path}: {name!r} is one number, {stack.dtype}; it has to be (N, height, width) maps")
         if len(ids) != len(stack) or len(set(ids)) != len(ids):
             raise DataError(f"{path}: {len(ids)} ids, {len(set(ids))} of them different, for {len(stack)} maps")
         return {id_: row for row, id_ in enumerate(ids)}, stack
@@ -121,6 +129,13 @@ class Precomputed:
     @property
     def _stack(self) -> NDArray[Any]:
         return self._contents[1]
+
+
+@contextmanager
+def _loaded(path: Path) -> Iterator[Any]:
+    """An array, or an archive of some; numpy itself leaves files open that turn out to be torn."""
+    with path.open("rb") as file:
+        yield np.load(file, allow_pickle=False)
 
 
 def _stretched(fit: Fit) -> bool:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.api import Explain, Samples, Summary, Table
+from harness.api import Samples, Summary, Table
 from harness_saliency_metrics.faithfulness_params import AdccParams, CoherencyParams, ConventionParams
 from harness_saliency_metrics.maps import Map, normalized
 from harness_saliency_metrics.masking import masked, masked_inputs
-from harness_saliency_metrics.probabilities import explained, original, relevance
+from harness_saliency_metrics.probabilities import explain_of, explained, original, relevance, seeds_of
 from harness_saliency_metrics.summaries import INVALID, mean
 
 
@@ -24,18 +24,6 @@ def coherency(samples: Samples) -> NDArray[np.float64]:
     The second map is made with the draws of the first. NaN where one of the two is invalid.
     """
     return samples.once("harness_saliency_metrics.coherency", lambda: _coherency(samples))
-
-
-def explain_of(samples: Samples) -> Explain:
-    """Raises ValueError where there is no generator."""
-    if samples.explain is None:
-        raise ValueError("samples without explain")
-    return samples.explain
-
-
-def seeds_of(samples: Samples) -> list[int]:
-    """What each map was drawn with, so that only the input or the model differs; 0 where it is not told."""
-    return list(samples.seeds) if samples.seeds is not None else [0] * len(samples.ids)
 
 
 def _coherency(samples: Samples) -> NDArray[np.float64]:

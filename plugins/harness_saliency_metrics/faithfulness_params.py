@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from harness.api import Params
 
@@ -125,6 +125,13 @@ class InfidelityParams(ConventionParams):
     """Side of the square as a share of the image's shorter side."""
     sigma: float = Field(0.2, gt=0)
     """Standard deviation of the noise, in units of the normalized input."""
+
+    @model_validator(mode="after")
+    def _where_used(self) -> Self:
+        unused, other = ("sigma", "gaussian") if self.perturbation == "square" else ("side", "square")
+        if getattr(self, unused) != type(self).model_fields[unused].default:
+            raise ValueError(f'{unused} needs perturbation = "{other}"')
+        return self
 
     @property
     def passes(self) -> int:

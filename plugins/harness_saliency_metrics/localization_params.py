@@ -63,6 +63,12 @@ class PixelF1Params(ThresholdParams):
             return {"normalize": "max", **data}
         return data
 
+    @model_validator(mode="after")
+    def _threshold_where_used(self) -> Self:
+        if self.convention == "continuous" and self.threshold != "mean":
+            raise ValueError('threshold needs convention = "binary"; the continuous one has none')
+        return self
+
 
 class PointingParams(RegionParams):
     convention: Literal["share", "any"] = "share"

@@ -7,9 +7,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.api import InputSpec, Samples, Scalar, Summary, Table
+from harness.api import InputSpec, Samples, Scalar, Summary, Table, normalize
 from harness_saliency_metrics.faithfulness_params import AverageDropParams, AverageIncreaseParams, ConventionParams
 from harness_saliency_metrics.maps import Map
+from harness_saliency_metrics.ordering import descending
 from harness_saliency_metrics.probabilities import Probabilities, explained, original, predicted, relevance
 from harness_saliency_metrics.summaries import INVALID, mean
 
@@ -48,7 +49,7 @@ def _masked(samples: Samples, how: How) -> Probabilities:
 
 def _muted(relevant: Map) -> Map:
     """Only the more salient half of the pixels, the first of equal ones in raster order."""
-    order = np.argsort(-relevant, axis=None, kind="stable")
+    order = descending(relevant)
     kept = np.zeros(relevant.size, np.float32)
     kept[order[:(relevant.size + 1) // 2]] = 1
     return np.asarray(relevant * kept.reshape(relevant.shape), np.float32)
@@ -56,10 +57,8 @@ def _muted(relevant: Map) -> Map:
 
 def _black(spec: InputSpec) -> Floats:
     """What a pixel value of 0 becomes in the normalized input; broadcasts over it."""
-    if spec.mean is None or spec.std is None:
-        return np.full(1, (spec.range or (0.0, 1.0))[0], np.float32)
-    values = np.asarray([-mean / std for mean, std in zip(spec.mean, spec.std, strict=True)], np.float32)
-    return values if spec.layout == "NHWC" else values[:, None, None]
+    values: Floats = normalize(np.zeros((1, 1, 1, spec.channels), np.uint8), spec)[0]
+    return values
 
 
 class AverageDrop:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.api import Samples, stable_seed
+from harness.api import Explain, Samples, stable_seed
 from harness_saliency_metrics.maps import Map, normalized
 
 Floats = NDArray[np.float32]
@@ -67,6 +67,18 @@ def original(samples: Samples) -> Probabilities:
     """
     given = explained(samples)
     return samples.once("harness_saliency_metrics.original", lambda: predicted(samples, given.inputs, given.classes))
+
+
+def explain_of(samples: Samples) -> Explain:
+    """What makes further maps. Raises ValueError where there is no generator."""
+    if samples.explain is None:
+        raise ValueError("samples without explain")
+    return samples.explain
+
+
+def seeds_of(samples: Samples) -> list[int]:
+    """What each map was drawn with, so that only the input or the model differs; 0 where it is not told."""
+    return list(samples.seeds) if samples.seeds is not None else [0] * len(samples.ids)
 
 
 def relevance(samples: Samples) -> list[Map | None]:

@@ -9,10 +9,9 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 from harness.api import Curve, ModelHandle, Samples, Summary, Table, TaskMismatch, stable_seed
-from harness_saliency_metrics.agreement import explain_of, seeds_of
 from harness_saliency_metrics.faithfulness_params import ParameterRandomizationParams
 from harness_saliency_metrics.maps import normalized
-from harness_saliency_metrics.probabilities import explained
+from harness_saliency_metrics.probabilities import explain_of, explained, seeds_of
 from harness_saliency_metrics.summaries import INVALID, mean, mean_curve
 
 if TYPE_CHECKING:

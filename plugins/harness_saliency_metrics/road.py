@@ -53,7 +53,7 @@ class Road:
         made = np.empty((len(self.params.removed), *planes.shape), np.float32)
         for each, share in zip(made, self.params.removed, strict=True):
             removed = np.zeros(planes.shape[1:], np.bool_)
-            removed.reshape(-1)[ranked[:round(share * removed.size)]] = True
+            removed.reshape(-1)[ranked[:_count(share, removed.size)]] = True
             each[:] = impute(planes, removed)
             if self.params.noise:
                 each[:, removed] += rng.normal(0, self.params.noise, (len(planes), np.count_nonzero(removed)))
@@ -71,3 +71,8 @@ class Road:
                 curves[f".{side}"] = Curve(x=rows.dense("removed")[0].tolist(), y=y.tolist(),
                                            x_label="share of pixels removed", y_label="probability of the class")
         return Summary(scalars, curves)
+
+
+def _count(share: float, pixels: int) -> int:
+    """Pixels removed, at most all but one: something has to be left to impute from."""
+    return min(round(share * pixels), pixels - 1)

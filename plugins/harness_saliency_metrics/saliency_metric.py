@@ -13,6 +13,7 @@ from harness_saliency_metrics.cases import Case
 from harness_saliency_metrics.judging import Found, MeanScores
 from harness_saliency_metrics.localization_params import SaliencyMetricParams
 from harness_saliency_metrics.params import Kind
+from harness_saliency_metrics.probabilities import explained, original, predicted
 from harness_saliency_metrics.regions import Region
 from harness_saliency_metrics.threshold_tree import ThresholdTree
 from harness_saliency_metrics.thresholds import level_of
@@ -45,22 +46,20 @@ class SaliencyMetric(MeanScores):
         return Region(kind, np.zeros((0, 4), np.int64), np.ones(case.raw.shape, np.bool_))
 
     def rows(self, found: Sequence[Found]) -> Floats:
-        """(n, 1): one batch through the network for each region."""
+        """(n, 1): what each region shows goes through the network; of whole images all metrics share the answers."""
         samples = found[0].samples
-        if samples.inputs is None or samples.predict is None or samples.classes is None:
-            raise ValueError("samples without inputs, classes or a network")
+        given = explained(samples)
         levels = [level_of(each.case, self.params) for each in found]
         pieces = [(each, level) for each, level in zip(found, levels, strict=True) if level >= 0]
         where = np.array([each.index for each, _ in pieces], np.int64)
         if self.params.convention == "no-crop":
-            logits = samples.predictions.dense("logits")[where]
+            shown = original(samples).target[where]
         else:
-            channels_last = samples.card.input.layout == "NHWC"
-            parts = [_changed(samples.inputs[each.index], each, level, channels_last) for each, level in pieces]
-            logits = samples.predict(np.stack(parts)) if parts else np.zeros((0, 1), np.float32)
+            parts = [_changed(given.inputs[each.index], each, level, given.channels_last) for each, level in pieces]
+            shown = predicted(samples, np.stack(parts), given.classes[where]).target if parts else np.zeros(0)
         values = np.full((len(found), 1), WORST)
         areas = np.array([_area(each, level) for each, level in pieces])
-        certain = np.maximum(_log_softmax(logits, samples.classes[where]), math.log(LEAST_PROBABILITY))
+        certain = np.log(np.maximum(shown, LEAST_PROBABILITY))
         values[np.array(levels) >= 0, 0] = np.log(np.maximum(LEAST_AREA, areas)) - certain
         return values
 
@@ -98,10 +97,3 @@ def enlarge(plane: NDArray[np.float32], box: NDArray[np.integer]) -> NDArray[np.
     x0, y0, x1, y1 = map(int, box)
     crop = Image.fromarray(np.ascontiguousarray(plane[y0:y1, x0:x1]))
     return np.asarray(crop.resize((plane.shape[1], plane.shape[0]), Image.Resampling.BILINEAR), np.float32)
-
-
-def _log_softmax(logits: NDArray[np.float32], classes: NDArray[np.int64]) -> Floats:
-    """(n, C), (n,) -> (n,) log probability of each class, in float64."""
-    exact = logits.astype(np.float64)
-    exact -= exact.max(axis=1, keepdims=True, initial=-np.inf)
-    return np.asarray(exact[np.arange(len(exact)), classes] - np.log(np.exp(exact).sum(axis=1)), np.float64)

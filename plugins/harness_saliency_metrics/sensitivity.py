@@ -5,10 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from harness.api import Samples, Summary, Table
-from harness_saliency_metrics.agreement import explain_of, seeds_of
 from harness_saliency_metrics.faithfulness_params import MaxSensitivityParams
 from harness_saliency_metrics.maps import normalized
-from harness_saliency_metrics.probabilities import draws, explained
+from harness_saliency_metrics.probabilities import draws, explain_of, explained, seeds_of
 from harness_saliency_metrics.summaries import INVALID, mean
 
 

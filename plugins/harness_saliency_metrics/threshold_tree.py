@@ -97,7 +97,7 @@ class ThresholdTree:
         ends = ranking.counts[covered]
         order = ranking.order if levels is None else in_raster_order(ranking.order, ends)
         nodes, boxes, largest = sweep(order, ends, ranking.shape[1], _codes(ranking, inside, ignore),
-                                      _groups(connectivity), _ones(), 1, most_components(ranking.shape, connectivity))
+                                      groups(connectivity), _ones(), 1, most_components(ranking.shape, connectivity))
         return cls(ranking, covered, nodes, boxes, largest, connectivity)
 
     @property
@@ -201,7 +201,8 @@ def _codes(ranking: Ranking, inside: Bools | None, ignore: Bools | None) -> NDAr
 
 
 @cache
-def _groups(connectivity: Connectivity) -> NDArray[np.int8]:
+def groups(connectivity: Connectivity) -> NDArray[np.int8]:
+    """A table for `sweep`, made once."""
     return neighborhood.groups(connectivity)
 
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from harness.api import Fit
 from harness_saliency_metrics import neighborhood
 from harness_saliency_metrics.sweep import fill_holes, sweep
-from harness_saliency_metrics.threshold_tree import Ranking, ThresholdTree, most_components
+from harness_saliency_metrics.threshold_tree import Ranking, ThresholdTree, groups, most_components
 
 Floats = NDArray[np.float64]
 Levels = NDArray[np.uint8]
@@ -39,7 +39,7 @@ def largest_contour_iou(levels: Levels, truth: NDArray[np.int64], thresholds: ND
     filled = fill_holes(np.ascontiguousarray(levels).ravel(), width).reshape(levels.shape)
     ranking = Ranking.of(filled.astype(np.float32))
     # Of equally large contours OpenCV lists the one that begins last in raster order first.
-    _, boxes, largest = sweep(ranking.order, ranking.counts, width, np.zeros(levels.size, np.uint8), _groups(),
+    _, boxes, largest = sweep(ranking.order, ranking.counts, width, np.zeros(levels.size, np.uint8), groups(8),
                               _polygon_growth(), -1, most_components(ranking.shape, 8))
     found = boxes[largest[_levels_above(ranking, cuts(levels, thresholds))]]
     return inclusive_iou(clipped(found, levels.shape), truth)
@@ -90,11 +90,6 @@ def inclusive_iou(boxes: NDArray[np.int64], truth: NDArray[np.int64]) -> Floats:
 def _levels_above(ranking: Ranking, above: NDArray[np.int64]) -> NDArray[np.int64]:
     """The level set of the pixels that exceed each cut; there always is one, as no cut reaches the maximum."""
     return np.searchsorted(-ranking.values, -above, side="left") - 1
-
-
-@cache
-def _groups() -> NDArray[np.int8]:
-    return neighborhood.groups(8)
 
 
 @cache

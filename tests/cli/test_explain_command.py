@@ -124,6 +124,34 @@ def test_an_explainer_is_exported_without_a_photograph(cli, tmp_path):
     assert "input: class int64" in done.out
 
 
+def test_an_explainer_that_says_something_else_is_noticed_without_a_photograph(cli, monkeypatch):
+    from harness import explainer_file
+
+    monkeypatch.setattr(explainer_file, "run_fitted", lambda *_: {"saliency": np.zeros((1, 96, 96), np.float32)})
+    done = cli("explain", CAM_CNN, "--method", "backprop", "--export", "explainer.onnx")
+    assert "the exported explainer gives other maps than the method" in done.err
+    assert done.code != 0
+
+
+@pytest.mark.parametrize("method", ["grad-cam", "smoothgrad"])
+@pytest.mark.parametrize("kind", ["batch of 4", "float16"])
+def test_explainers_of_models_with_other_inputs_are_checked_as_they_are_run(cli, photograph, tmp_path, kind, method):
+    model = onnx.load(network(tmp_path / "model.onnx"))
+    graph = model.graph
+    if kind == "float16":
+        for tensor in [each for each in graph.initializer if each.data_type == TensorProto.FLOAT]:
+            tensor.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(tensor).astype(np.float16), tensor.name))
+        for value in (*graph.input, *graph.output):
+            value.type.tensor_type.elem_type = TensorProto.FLOAT16
+    else:
+        graph.input[0].type.tensor_type.shape.dim[0].dim_value = 4
+    onnx.save(model, str(tmp_path / "model.onnx"))
+    done = cli("explain", "model.onnx", photograph(), "--method", method, "--class", "1", "--input", "range=[0, 1]",
+               "--input", 'task="classification"', "--export", "explainer.onnx")
+    assert done.code == 0, done.err
+    assert "output: saliency float32" in done.out
+
+
 def test_several_photographs_classes_and_methods_give_a_contact_sheet(cli, photograph, tmp_path):
     paths = [photograph("wide.png", (60, 120)), photograph("high.jpg", (90, 60), seed=1)]
     done = cli("explain", CAM_CNN, *paths, "--method", "grad-cam", "--method", "random", "--method", "occlusion",
@@ -215,6 +243,8 @@ def test_nothing_imports_torch(photograph, tmp_path):
 @pytest.mark.parametrize(("options", "message"), [
     (["--class", "9"], "--class 9: the model has 6 classes, 0 to 5"),
     (["--class", "-1"], "--class -1: the model has 6 classes"),
+    (["--class", "--5"], '--class "--5": the model has no such class'),
+    (["--class", "\u00b2"], '--class "\u00b2": the model has no such class'),
     (["--class", "sqare"], '--class "sqare": the model has no such class; did you mean "square"?'),
     (["--layer", "cam_laier"], "did you mean \"cam_layer\"?"),
     (["--input", "sice=3"], '--input sice=...: there is no such key; did you mean "size"?'),

@@ -79,6 +79,15 @@ def test_it_is_made_once_for_its_parts(segmenter):
     assert at(segmenter).path != first.path
 
 
+def test_weights_beside_the_file_count(segmenter):
+    onnx.save(onnx.load(segmenter), str(segmenter), save_as_external_data=True, location="map.data", size_threshold=0)
+    first, graph = at(segmenter), segmenter.read_bytes()
+    data = segmenter.with_name("map.data")
+    data.write_bytes(data.read_bytes()[::-1])
+    assert segmenter.read_bytes() == graph
+    assert at(segmenter).path != first.path
+
+
 def test_its_parts_can_be_wrong(segmenter, tmp_path):
     for params, message in (({"saliency": "grad-kam"}, 'did you mean "grad-cam"'),
                             ({"saliency": "rise"}, "works inside of a graph"),

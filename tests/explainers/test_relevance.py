@@ -30,6 +30,29 @@ def test_of_a_relu_network_the_epsilon_rule_is_input_times_gradient(zoo, explain
 
 
 @pytest.mark.parametrize("rule", ["epsilon", "epsilon-plus"])
+@pytest.mark.parametrize(("operator", "factor"), [("Mul", 2.0), ("Div", 0.5), ("Mul", -1.0)])
+def test_a_constant_factor_passes_relevance_on(explained, card_of, rule, operator, factor):
+    """Twice the score, or minus it, has as much more relevance, however it came about."""
+    model, inputs = pooled_cnn(), images()
+    scaled = pooled_cnn()
+    scaled.graph.node[-1].output[0] = "before"
+    scaled.graph.node.append(helper.make_node(operator, ["before", "factor"], ["logits"]))
+    scaled.graph.initializer.append(numpy_helper.from_array(np.array(factor, np.float32), "factor"))
+    times = 1 / factor if operator == "Div" else factor
+    expected = explained("lrp", model, card_of(SIZE), rule=rule).maps(inputs, CLASSES)
+    assert_close(explained("lrp", scaled, card_of(SIZE), rule=rule).maps(inputs, CLASSES), times * expected, 1e-4)
+
+
+def test_a_constant_divided_by_an_activation_is_refused(explained, card_of):
+    model = pooled_cnn()
+    model.graph.node[-1].output[0] = "before"
+    model.graph.node.append(helper.make_node("Div", ["factor", "before"], ["logits"]))
+    model.graph.initializer.append(numpy_helper.from_array(np.array(2, np.float32), "factor"))
+    with pytest.raises(ModelFileError, match="no rule for operator 'Div'"):
+        explained("lrp", model, card_of(SIZE))
+
+
+@pytest.mark.parametrize("rule", ["epsilon", "epsilon-plus"])
 def test_relevance_is_conserved_without_biases(explained, card_of, rule):
     model, inputs = pooled_cnn(bias=0), images()
     head = next(each for each in model.graph.initializer if each.name == "b")

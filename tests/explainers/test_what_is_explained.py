@@ -1,15 +1,18 @@
 """Real networks: the shared MobileNet, and the shipped networks of the other tasks."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from harness.api import DataError, ModelFileError, open_session
-from harness.contracts import ModelFile
-from harness.explaining import generator_of
+from harness.card import ModelCard
+from harness.contracts import ModelFile, Samples
+from harness.explaining import Explainer, generator_of, ranked_classes
 from harness.handle import open_handle
 from harness.onnx.models import load_card
+from harness.table import Table
 from harness_saliency.graph_specs import specs
 
 EXPORTS = Path(__file__).parents[2] / "exports"
@@ -122,3 +125,26 @@ def test_a_background_that_is_missing_or_broken_is_said(tmp_path):
     (tmp_path / "torn.png").write_bytes(b"\x89PNG")
     with pytest.raises(DataError, match=r"torn.png: a background image can not be read"):
         generator_of(spec, spec.params(background=tmp_path))
+
+
+@pytest.mark.parametrize("background", [0, 2, None])
+def test_the_background_of_a_detector_is_never_the_predicted_class(background):
+    decoder = None if background is None else {"kind": "ssd", "background": background}
+    card = ModelCard.model_construct(decoder=decoder and SimpleNamespace(**decoder))
+    scores = np.array([[5, 1, 3], [1, 2, 9], [4, 4, 4]], np.float32)
+    expected = {0: [[2, 1], [2, 1], [1, 2]], 2: [[0, 1], [1, 0], [0, 1]],
+                None: [[0, 2, 1], [2, 1, 0], [0, 1, 2]]}[background]
+    assert ranked_classes(scores, card).tolist() == expected
+
+
+def test_a_cell_explains_what_a_photograph_would_have_explained(handle):
+    """Told that one of its classes is the background, which has the highest score."""
+    model = handle("multiscale-detector")
+    inputs = noise(4, model.card)
+    scores = model.predict(inputs)
+    background = int(scores[0].argmax())
+    samples = Samples([f"s{index}" for index in range(4)], [], Table({}), model.card, inputs=inputs)
+    explainer = Explainer.__new__(Explainer)
+    explainer.cell, explainer.handle = SimpleNamespace(target="predicted"), model
+    explainer.model = SimpleNamespace(card=SimpleNamespace(decoder=SimpleNamespace(background=background)))
+    assert explainer._classes(samples).tolist() == np.delete(scores, background, axis=1).argmax(axis=1).tolist()

@@ -13,6 +13,7 @@ from scipy.stats import pearsonr, spearmanr
 from harness.api import TaskMismatch
 from harness.testing.conformance import create
 from harness_saliency_metrics.faithfulness import METRICS
+from harness_saliency_metrics.faithfulness_params import InfidelityParams
 from harness_saliency_metrics.randomization import weight_layers
 from harness_saliency_metrics.sparseness import gini
 
@@ -114,6 +115,12 @@ def test_infidelity_of_an_additive_network(lab):
     assert (exact < 1e-12).all()
     assert (scaled < 1e-12).all()
     assert (wrong > 1e-7).all()
+
+
+@pytest.mark.parametrize("given", [{"sigma": 0.4}, {"perturbation": "gaussian", "side": 0.5}])
+def test_what_the_other_perturbation_takes_is_refused(given):
+    with pytest.raises(ValueError, match="needs perturbation"):
+        InfidelityParams(**given)
 
 
 @pytest.mark.parametrize("perturbation", ["square", "gaussian"])

@@ -87,6 +87,16 @@ def test_the_metric(lab):
     assert sum(made.model.calls) == 4 * 2 * 3
 
 
+def test_a_share_that_rounds_to_all_pixels_leaves_one(lab):
+    made = lab(2, size=(4, 3))
+    rows = create(SPEC, removed=[0.99], noise=0).measure(made.samples)
+    for index, (image, saliency) in enumerate(zip(made.samples.inputs, made.samples.saliency, strict=True)):
+        last = np.unravel_index(saliency.argmin(), saliency.shape)
+        flat = np.broadcast_to(image[:, last[0], last[1]][:, None, None], image.shape)
+        expected = made.model.probability(flat, made.samples.classes[index])
+        assert rows.dense("morf")[index] == pytest.approx(expected, abs=2e-6)
+
+
 def test_noise_is_seeded_and_has_the_given_size(lab):
     made = lab(1, size=(64, 64))
     seen = []

@@ -83,6 +83,11 @@ def test_two_plugins_for_one_operator(acme):
         rules_of(plugin("one", acme()), plugin("two", acme()))
 
 
+def test_the_standard_domain_has_two_names(acme):
+    with pytest.raises(PluginError, match="two plugins declare a gradient rule for \"Relu\""):
+        rules_of(plugin("one", acme(name="Relu", domain="")), plugin("two", acme(name="Relu", domain="ai.onnx")))
+
+
 def test_one_name_in_two_domains(acme):
     rules = rules_of(plugin("one", acme(), acme(domain="org.other")))
     nodes = [onnx.helper.make_node("Halve", ["x"], ["y"], domain=domain) for domain in ("com.acme", "org.other", "")]

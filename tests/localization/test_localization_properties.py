@@ -125,4 +125,6 @@ def test_parameters_are_checked():
     assert LocalizationErrorParams.model_validate({"threshold": 30.0, "normalize": "none"}).threshold == 30
     assert PixelF1Params(convention="continuous").normalize == "max"
     assert PixelF1Params(convention="continuous", normalize="min-max").normalize == "min-max"
+    with pytest.raises(ValueError, match="threshold needs convention"):
+        PixelF1Params(convention="continuous", threshold=0.3)
     assert PixelF1Params().normalize == "min-max"

@@ -1,10 +1,18 @@
 """The saliency metric: what the network gets to see, and what is made of its answer."""
 
 import math
+from dataclasses import replace
+from functools import partial
 
 import numpy as np
+import onnx
 import pytest
+from onnx import TensorProto, helper, numpy_helper
 
+from harness.card import ModelCard
+from harness.handle import open_handle
+from harness.onnx.session import open_session
+from harness.table import Table
 from harness_saliency_metrics.saliency_metric import WORST, enlarge
 
 SHAPE = (20, 16)
@@ -88,12 +96,45 @@ def test_a_mask_is_the_component_and_not_its_box(batch, metric):
 
 def test_without_a_crop_the_networks_first_answer_counts(batch, metric):
     network = Network("NCHW")
-    samples = batch([show((0, 0, 16, 10))] * 2, inputs=np.ones((2, 1, *SHAPE), np.float32), predict=network,
-                    right=[True, False])
-    rows = metric("saliency-metric", convention="no-crop").measure(samples)
-    assert network.inputs == []
+    inputs = np.stack([np.full((1, *SHAPE), value, np.float32) for value in (1, -1)])
+    samples = batch([show((0, 0, 16, 10))] * 2, inputs=inputs, predict=network)
+    rows = metric("saliency-metric", convention="no-crop", region="both").measure(samples)
+    assert len(network.inputs) == 1  # both regions share the answer
     expected = [math.log(0.5) - math.log(probability(1)), math.log(0.5) - math.log(probability(-1))]
     np.testing.assert_allclose(rows.dense("box")[:, 0], expected)
+
+
+@pytest.mark.parametrize("final", ["Softmax", "Sigmoid"])
+@pytest.mark.parametrize("convention", ["crop", "no-crop"])
+def test_probabilities_are_not_turned_into_probabilities_again(convention, final, batch, values, tmp_path):
+    """Of a graph that ends with its probabilities: one class has .99 (Softmax), each class its own (Sigmoid)."""
+    scores = np.array([math.log(0.99), math.log(0.01)] if final == "Softmax" else [2.0, -3.0], np.float32)
+    expected = 0.01 if final == "Softmax" else probability(-3)
+    path = tmp_path / "model.onnx"
+    onnx.save(ending_with(final, scores), str(path))
+    card = ModelCard.model_validate({"task": "classification", "input": {"size": SHAPE, "color": "GRAY"},
+                                     "outputs": {"logits": "p"}})
+    handle, _ = open_handle(card, path, partial(open_session, threads=1), lambda _: None)
+    inputs = np.zeros((1, 1, *SHAPE), np.float32)
+    stored = Table({"logits": handle.probabilities(handle.predict(inputs)).astype(np.float32)})
+    samples = replace(batch([show((0, 0, 16, 10))], inputs=inputs, predict=handle.predict, model=handle),
+                      predictions=stored)
+    found = values(samples, "saliency-metric", convention=convention)[".box"]
+    handle.close()
+    assert found == pytest.approx(math.log(0.5) - math.log(expected), rel=1e-5)
+
+
+def ending_with(final, scores):
+    """Whatever the image, the same scores, and the operator behind them."""
+    nodes = [helper.make_node("GlobalAveragePool", ["image"], ["a"]), helper.make_node("Mul", ["a", "zero"], ["b"]),
+             helper.make_node("Add", ["b", "given"], ["c"]), helper.make_node("Flatten", ["c"], ["logits"]),
+             helper.make_node(final, ["logits"], ["p"])]
+    graph = helper.make_graph(
+        nodes, "constant", [helper.make_tensor_value_info("image", TensorProto.FLOAT, ["n", 1, *SHAPE])],
+        [helper.make_tensor_value_info("p", TensorProto.FLOAT, ["n", 2])],
+        [numpy_helper.from_array(np.zeros((), np.float32), "zero"),
+         numpy_helper.from_array(scores.reshape(1, 2, 1, 1), "given")])
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
 
 
 def test_hopeless_probabilities_score_no_worse_than_the_worst(batch, values):

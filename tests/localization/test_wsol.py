@@ -6,7 +6,7 @@ from scipy import ndimage
 
 from harness_saliency_metrics.neighborhood import polygon_growth
 from harness_saliency_metrics.sweep import sweep
-from harness_saliency_metrics.threshold_tree import Ranking, _groups, most_components
+from harness_saliency_metrics.threshold_tree import Ranking, groups, most_components
 from harness_saliency_metrics.wsol import any_contour_iou, gray_levels, largest_contour_iou
 
 cv2 = pytest.importorskip("cv2", reason="the extra wsol is not installed")
@@ -120,7 +120,7 @@ def test_the_area_of_an_outline_is_that_of_its_polygon():
             continue
         ranking = Ranking.of(region.astype(np.float32))
         nodes, _, largest = sweep(ranking.order, ranking.counts[:1], shape[1], np.zeros(region.size, np.uint8),
-                                  _groups(8), polygon_growth(), -1, most_components(shape, 8))
+                                  groups(8), polygon_growth(), -1, most_components(shape, 8))
         contours, _ = cv2.findContours(region.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
         assert sorted(nodes[:, 2] / 2) == sorted(map(cv2.contourArea, contours))
         assert nodes[largest[0], 2] / 2 == max(map(cv2.contourArea, contours))

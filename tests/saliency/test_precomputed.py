@@ -138,3 +138,27 @@ def test_the_fingerprint_follows_the_files(tmp_path, pattern):
         os.utime(path, ns=(number, number))
         seen.add(stored.fingerprint())
     assert len(seen) == 3
+
+
+@pytest.mark.parametrize("path", ["all.npz", "{id}.npz"])
+@pytest.mark.parametrize("damage", ["half", "flipped", "array"])
+def test_archives_that_are_torn_or_something_else(tmp_path, values, path, damage):
+    file = tmp_path / path.replace("{id}", "a")
+    np.savez_compressed(file, ids=np.array(["a", "b", "c"]), maps=values)
+    whole = file.read_bytes()
+    if damage == "half":
+        file.write_bytes(whole[: len(whole) // 2])
+    elif damage == "flipped":
+        middle = len(whole) // 2
+        file.write_bytes(whole[:middle] + bytes(64) + whole[middle + 64 :])
+    else:
+        np.save(tmp_path / "array.npy", values[0][None, None])
+        (tmp_path / "array.npy").rename(file)
+    with pytest.raises(DataError, match=r"\.npz: "):
+        maps(tmp_path / path, ["a"])
+
+
+def test_an_archive_with_one_number(tmp_path):
+    np.savez(tmp_path / "all.npz", ids=np.array("a"), maps=np.array(3.0))
+    with pytest.raises(DataError, match=r"all\.npz: 'maps' is one number"):
+        maps(tmp_path / "all.npz", ["a"])

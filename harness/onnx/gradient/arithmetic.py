@@ -51,7 +51,7 @@ def _power_slope(ctx: Context) -> str:
     known = ctx.value(b)
     if known is not None and known.size == 1 and float(known.reshape(())) == 2:
         return ctx.op("Mul", a, ctx.number(2))
-    exponent = ctx.op("Cast", b, to=_code(ctx))
+    exponent = ctx.op("Cast", b, to=ctx.onnx_type(ctx.x))
     lower = ctx.op("Pow", a, ctx.op("Sub", exponent, ctx.number(1)))
     flat = ctx.op("Equal", exponent, ctx.number(0))
     return where(ctx, flat, ctx.number(0), ctx.op("Mul", exponent, lower))
@@ -62,18 +62,12 @@ def _exponent_slope(ctx: Context) -> str:
     return ctx.op("Mul", ctx.y, ctx.op("Log", where(ctx, zero, ctx.number(1), ctx.x)))
 
 
-def _code(ctx: Context) -> int:
-    from onnx import helper
-
-    return int(helper.np_dtype_to_tensor_dtype(ctx.dtype(ctx.x)))
-
-
 @rule("Min", "Max")
 def extreme(ctx: Context) -> Sequence[str | None]:
     """To the inputs that equal the output, in equal shares."""
     if len(ctx.inputs) == 1:
         return [ctx.dy]
-    hits = [ctx.op("Cast", ctx.op("Equal", name, ctx.y), to=_code(ctx)) for name in ctx.node.input]
+    hits = [ctx.op("Cast", ctx.op("Equal", name, ctx.y), to=ctx.onnx_type(ctx.x)) for name in ctx.node.input]
     share = ctx.op("Div", ctx.dy, ctx.op("Sum", *hits))
     return _each(ctx, [ctx.op("Mul", share, hit) for hit in hits])
 

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+from onnx import TensorProto
 
 from harness.onnx.gradient.context import Context
 from harness.onnx.gradient.gates import where
@@ -91,7 +92,7 @@ def _axis_counts(ctx: Context, geometry: Windows, axis: int, *, padded: bool) ->
     inside = ctx.op("Less", positions, stop)
     if not padded:
         inside = ctx.op("And", inside, ctx.op("GreaterOrEqual", positions, number(np.int64(begin))))
-    return ctx.op("ReduceSum", ctx.op("Cast", inside, to=7), ctx.ints(1), keepdims=0)
+    return ctx.op("ReduceSum", ctx.op("Cast", inside, to=TensorProto.INT64), ctx.ints(1), keepdims=0)
 
 
 def _lp_slope(ctx: Context) -> str:

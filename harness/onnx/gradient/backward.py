@@ -9,10 +9,11 @@ import onnx
 
 from harness.onnx.gradient.context import Context
 from harness.onnx.gradient.definitions import definition
-from harness.onnx.gradient.errors import GradientError, UnsupportedOp, label
-from harness.onnx.gradient.graph import Graph, captured, made_by
+from harness.onnx.gradient.errors import ControlFlow, GradientError, UnsupportedOp, label
+from harness.onnx.gradient.graph import Graph, made_by
 from harness.onnx.gradient.patterns import with_activations
 from harness.onnx.gradient.rules import Rules
+from harness.onnx.reads import captured, reads
 
 
 def append_gradients(graph: Graph, cotangents: Mapping[str, str], wrt: Sequence[str], rules: Rules) -> dict[str, str]:
@@ -52,12 +53,12 @@ def _between(graph: Graph, nodes: Sequence[onnx.NodeProto], wrt: Iterable[str],
              cotangents: Iterable[str]) -> dict[str, tuple[bool, ...]]:
     """Of each node (by what it makes first) between `wrt` and `cotangents`: which of its inputs are on a path.
 
-    Raises UnsupportedOp for a node whose body takes a tensor on a path from outside of it.
+    Raises ControlFlow for a node whose body takes a tensor on a path from outside of it.
     """
     sources = set(wrt)
     dependent = set(sources)
     for node in nodes:
-        if any(name in dependent for name in (*node.input, *captured(node))):
+        if any(name in dependent for name in reads(node)):
             dependent.update(name for name in node.output if name and _differentiable(graph, name))
     active: dict[str, tuple[bool, ...]] = {}
     useful = {name for name in cotangents if name in dependent}
@@ -65,8 +66,8 @@ def _between(graph: Graph, nodes: Sequence[onnx.NodeProto], wrt: Iterable[str],
         inputs = tuple(name in dependent for name in node.input)
         if not any(name in useful for name in node.output):
             continue
-        if not dependent.isdisjoint(captured(node)):
-            raise UnsupportedOp(node)
+        if taken := dependent & captured(node):
+            raise ControlFlow(node, taken)
         if any(inputs):
             active[made_by(node)] = inputs
             useful.update(name for name in node.input if name in dependent)

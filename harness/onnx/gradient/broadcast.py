@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from onnx import TensorProto
+
 from harness.onnx.gradient.context import Context
 from harness.onnx.gradient.graph import Shape
 
@@ -45,7 +47,7 @@ def _dynamic(ctx: Context, gradient: str, to: str) -> str:
     missing = ctx.op("Sub", ctx.op("Size", ctx.op("Shape", gradient)), ctx.op("Size", shape))
     ones = ctx.op("Expand", ctx.ints(1), ctx.op("Unsqueeze", missing, ctx.ints(0)))
     padded = ctx.op("Concat", ones, shape, axis=0)
-    single = ctx.op("NonZero", ctx.op("Cast", ctx.op("Equal", padded, ctx.ints(1)), to=7))
+    single = ctx.op("NonZero", ctx.op("Cast", ctx.op("Equal", padded, ctx.ints(1)), to=TensorProto.INT64))
     axes = ctx.op("Reshape", single, ctx.ints(-1))
     summed = ctx.op("ReduceSum", gradient, axes, keepdims=1, noop_with_empty_axes=1)
     return ctx.op("Reshape", summed, shape, allowzero=1)

@@ -49,7 +49,7 @@ def build(model: onnx.ModelProto, *, output: str, wrt: str | Sequence[str], cota
 def modified_operators(graph: Graph, output: str, wrt: Sequence[str], overrides: Rules | None) -> dict[str, int]:
     """How many nodes of which operator are passed by other rules than their own."""
     nodes = differentiated(graph, [output], wrt) if overrides else []
-    return dict(Counter(node.op_type for node in nodes if overrides and overrides.find(node)))
+    return dict(Counter(node.op_type for node in nodes if overrides and overrides.replaces(graph, node)))
 
 
 def gradient_name(tensor: str) -> str:

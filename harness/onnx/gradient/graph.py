@@ -119,6 +119,14 @@ class Graph:
         self.model.graph.node.append(node)
         self._producers.update(dict.fromkeys(filter(None, node.output), self.model.graph.node[-1]))
 
+    def float32(self, name: str) -> str:
+        """A tensor in float32, for sums that float16 is too coarse for; itself where it is known to be that."""
+        if self.dtype(name) == np.float32:
+            return name
+        cast = self.add("Cast", name, to=TensorProto.FLOAT)
+        self.declare(cast, np.float32, self.shape(name))
+        return cast
+
     def constant(self, value: Any, dtype: Any = None) -> str:
         """The name of an initializer with this value; equal ones are stored once."""
         array = np.ascontiguousarray(np.asarray(value, dtype)).reshape(np.shape(value))
@@ -201,18 +209,6 @@ def _value_info(name: str, dtype: Any, shape: Shape | None) -> onnx.ValueInfoPro
 def made_by(node: onnx.NodeProto) -> str:
     """The first tensor that a node makes: no other node has it, so that it identifies the node."""
     return next(filter(None, node.output), "")
-
-
-def captured(node: onnx.NodeProto) -> set[str]:
-    """Names that the bodies of If, Loop or Scan take from the graph around them."""
-    names: set[str] = set()
-    for attribute in node.attribute:
-        for body in (*attribute.graphs, *([attribute.g] if attribute.HasField("g") else [])):
-            own = {value.name for value in (*body.input, *body.initializer)}
-            own.update(name for inner in body.node for name in inner.output)
-            read = {name for inner in body.node for name in (*inner.input, *captured(inner)) if name}
-            names |= (read | {value.name for value in body.output}) - own
-    return names
 
 
 def attributes_of(node: onnx.NodeProto) -> Mapping[str, Any]:

@@ -19,9 +19,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Literal
 
+import onnx
+
 from harness.onnx.gradient.context import Context
 from harness.onnx.gradient.gates import where_positive
-from harness.onnx.gradient.rules import Rule, Rules
+from harness.onnx.gradient.graph import Graph
+from harness.onnx.gradient.rules import Conditional, Rule, Rules
 
 Modifier = Literal["gradient", "guided", "deconv"]
 RECTIFIERS = ("Celu", "Clip", "Elu", "Gelu", "HardSwish", "LeakyRelu", "Mish", "PRelu", "Relu", "Selu", "Softplus",
@@ -34,18 +37,14 @@ def modifier_rules(modifier: Modifier, rules: Rules) -> Rules:
         return Rules()
     wrap: Callable[[Rule], Rule] = guided if modifier == "guided" else deconv
     table = {("", op): wrap(rules.table["", op]) for op in RECTIFIERS}
-    table["", "Clip"] = _of_rectifying_clips(table["", "Clip"], rules.table["", "Clip"])
+    table["", "Clip"] = Conditional(_rectifies, table["", "Clip"], rules.table["", "Clip"])
     return Rules(table)
 
 
-def _of_rectifying_clips(modified: Rule, plain: Rule) -> Rule:
+def _rectifies(graph: Graph, clip: onnx.NodeProto) -> bool:
     """Clip(0, ...) is a rectifier; one with another lower bound guards a logarithm or a size, and is arithmetic."""
-
-    def rule(ctx: Context) -> Sequence[str | None]:
-        low = ctx.value(ctx.input(1))
-        return (modified if low is not None and float(low) == 0 else plain)(ctx)
-
-    return rule
+    low = graph.value(clip.input[1]) if len(clip.input) > 1 and clip.input[1] else None
+    return low is not None and float(low) == 0
 
 
 def guided(rule: Rule) -> Rule:

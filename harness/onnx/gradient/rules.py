@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     import onnx
 
     from harness.onnx.gradient.context import Context
+    from harness.onnx.gradient.graph import Graph
 
 Rule = Callable[["Context"], Sequence[str | None]]
 """rule(context) -> the name of the gradient tensor of each input, in order.
@@ -22,11 +23,23 @@ _MARK = "__gradient_of__"
 _STANDARD = ("", "ai.onnx")
 
 
+@dataclass(frozen=True)
+class Conditional:
+    """A rule for some nodes of an operator; the others keep another one."""
+
+    when: Callable[[Graph, onnx.NodeProto], bool]
+    then: Rule
+    otherwise: Rule
+
+    def __call__(self, context: Context) -> Sequence[str | None]:
+        return (self.then if self.when(context.graph, context.node) else self.otherwise)(context)
+
+
 def rule(*op_types: str, domain: str = "") -> Callable[[Rule], Rule]:
     """Mark a function as the rule of these operators, so that `Rules.collect` finds it in its module."""
 
     def mark(function: Rule) -> Rule:
-        setattr(function, _MARK, tuple((_canonical(domain), op_type) for op_type in op_types))
+        setattr(function, _MARK, tuple((canonical_domain(domain), op_type) for op_type in op_types))
         return function
 
     return mark
@@ -49,11 +62,16 @@ class Rules:
         return cls(MappingProxyType(table))
 
     def find(self, node: onnx.NodeProto) -> Rule | None:
-        return self.table.get((_canonical(node.domain), node.op_type))
+        return self.table.get((canonical_domain(node.domain), node.op_type))
+
+    def replaces(self, graph: Graph, node: onnx.NodeProto) -> bool:
+        """Whether a node has a rule here that is not the plain one of a Conditional."""
+        found = self.find(node)
+        return found is not None and (not isinstance(found, Conditional) or found.when(graph, node))
 
     def adding(self, op_type: str, function: Rule, domain: str = "") -> Rules:
         """These rules and one more, which replaces that of the same operator."""
-        return Rules({(_canonical(domain), op_type): function}).over(self)
+        return Rules({(canonical_domain(domain), op_type): function}).over(self)
 
     def over(self, other: Rules) -> Rules:
         """The rules of `other`, then these over them."""
@@ -67,5 +85,6 @@ def _marked(module: ModuleType) -> Iterator[tuple[tuple[str, str], Rule]]:
                 yield key, function
 
 
-def _canonical(domain: str) -> str:
+def canonical_domain(domain: str) -> str:
+    """"ai.onnx" is another name of the standard domain ""."""
     return "" if domain in _STANDARD else domain

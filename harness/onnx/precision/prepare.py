@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from harness.errors import ModelFileError
+from harness.onnx.external import copy_external
 from harness.onnx.problems import open_problem
 from harness.onnx.providers import CPU, session_options
 from harness.onnx.runtime import onnxruntime, runtime_errors
@@ -52,6 +53,7 @@ def optimized(source: Path, target: Path, level: Literal["basic", "extended", "a
         onnxruntime().InferenceSession(str(source), options, providers=[CPU])
     except runtime_errors() as error:
         raise open_problem(source, error) from error
+    copy_external(source, target)
     return target
 
 
