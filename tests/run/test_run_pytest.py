@@ -2,6 +2,7 @@
 
 import json
 
+import numpy.fft  # noqa: F401  pytester forgets what its sessions import first, and this can not be loaded twice
 import pytest
 
 from harness.contracts import FinishedRun
