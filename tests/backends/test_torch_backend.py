@@ -161,14 +161,13 @@ def test_compiled_sessions_stay_compiled_beside_others(compilations):
 
 
 @pytest.mark.filterwarnings("ignore")  # of torch about itself
-def test_more_shapes_than_torch_compiles_by_itself(compilations, monkeypatch):
+def test_more_shapes_than_torch_compiles_by_itself(compilations):
     """After some of them, by default 8, torch would go on in eager mode, and not say so."""
-    for limit in ("recompile_limit", "accumulated_recompile_limit"):
-        monkeypatch.setattr(torch._dynamo.config, limit, 1)
     image = Table.load(EXPORTS / "cam-cnn" / "golden.npz").dense("input.image")[:1]
     session = CompileBackend(CompileParams(freezing=False)).open(EXPORTS / "cam-cnn", threads=1)
-    for batch in (1, 2, 3):
-        session.bind({"image": np.repeat(image, batch, axis=0)})()
+    with torch._dynamo.config.patch(recompile_limit=1, accumulated_recompile_limit=1):
+        for batch in (1, 2, 3):
+            session.bind({"image": np.repeat(image, batch, axis=0)})()
     assert compilations == [(False, 1), (False, 2), (False, 3)]
     session.close()
 
