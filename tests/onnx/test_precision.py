@@ -129,28 +129,6 @@ def test_types_are_u8_and_s8_by_channel_and_the_decoder_stays_float(make):
                 ("top", "share", "out")]
 
 
-@pytest.mark.parametrize("method", ["minmax", "percentile", "entropy"])
-def test_what_is_concatenated_has_one_scale(make, method):
-    """Of ranges [-1, 1] and [-8, 8], say: the wider one, or integers would have to be scaled anew."""
-    weights = [*random_weights(2), RNG.normal(size=(CHANNELS, 2 * CHANNELS))]
-    constants = [numpy_helper.from_array((factor * each).reshape(*each.shape, 1, 1).astype(np.float32), f"w{index}")
-                 for index, (each, factor) in enumerate(zip(weights, (1, 8, 1), strict=True))]
-    nodes = [helper.make_node("Conv", ["image", "w0"], ["a"]), helper.make_node("Conv", ["image", "w1"], ["b"]),
-             helper.make_node("Concat", ["a", "b"], ["both"], axis=1),
-             helper.make_node("Conv", ["both", "w2"], ["out"])]
-    values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", CHANNELS, 6, 6])
-              for name in ("image", "out")]
-    graph = helper.make_graph(nodes, "net", values[:1], values[1:], constants)
-    path = make(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9))
-    model = Quantizer(prepared(path), iter(IMAGES), Int8Settings(method=method)).quantized()
-    constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
-    scales = {node.input[0]: constants[node.input[1]] for node in model.graph.node if node.op_type == "QuantizeLinear"}
-    joined = [float(scales[name]) for name in ("a", "b", "both")]
-    assert len(set(joined)) == 1
-    wide = max(np.abs(np.einsum("oi,nihw->nohw", 8 * weights[1], feed["image"])).max() for feed in IMAGES)
-    assert 0.5 * wide < joined[0] * 255 < 2.1 * wide
-
-
 def test_layers_over_few_channels_and_named_ones_stay_float(make, tmp_path):
     model = network([RNG.normal(size=(CHANNELS, 3)), *random_weights(2)], channels=3)
     feeds = [{"image": RNG.uniform(-1, 1, (1, 3, 6, 6)).astype(np.float32)} for _ in range(3)]

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import logging
 import tempfile
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from copy import deepcopy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from harness.onnx.precision.body import Body, find_body, nodes_of, weights_of
@@ -53,7 +52,6 @@ class Quantizer:
         self._kinds = sorted({node.op_type for node in nodes_of(model, (*self.body.weighted, *self.body.carried))})
         with _quiet():
             self._ranges = _calibrate(model, feeds, self._kinds, settings.method)
-        _join(self._ranges, [node for node in nodes_of(model, self.body.carried) if node.op_type == "Concat"])
 
     def quantized(self, float_layers: Collection[str] = ()) -> onnx.ModelProto:
         """The graph with all quantizable nodes in int8 but the named ones; the metadata stays."""
@@ -96,19 +94,6 @@ def _calibrate(model: onnx.ModelProto, feeds: Iterable[Feeds], kinds: list[str],
         ranges = calibrator.compute_data()
         calibrator.infer_session = None  # it holds the file, which Windows could not delete
     return ranges
-
-
-def _join(ranges: Any, concatenations: Sequence[onnx.NodeProto]) -> None:
-    """Give what is concatenated one range: integers are then copied instead of being scaled anew, a twentieth of the
-    time of a U-Net. From the last node to the first, so that a range goes through concatenations of concatenations.
-    """
-    for node in reversed(concatenations):
-        names = [*node.input, *node.output]
-        if not all(name in ranges for name in names):  # a constant among them
-            continue
-        lows, highs = zip(*(ranges[name].range_value for name in names), strict=True)
-        for name in names:
-            ranges[name] = type(ranges[name])(lowest=np.min(lows, axis=0), highest=np.max(highs, axis=0))
 
 
 class _Reader:
