@@ -7,7 +7,7 @@ The work is hashing a buffer that fits the innermost cache, some 2 ms of it: one
 nothing and takes the same time within 3 % whenever a quiet machine runs it. (Bytecode does not: a loop of the
 interpreter varies by 30 % from one run to the next.) Where more than a fifth of the spins beside a measurement are more
 than 10 % slower than the fastest spin of all, the measurement is marked, as it is where threads waited for more than
-2 % of the time. (Quiet: below 0.1 %. A spin alone would miss it: a process that has slept is let in at once.)
+2 % of the time. (Quiet: below 0.3 %. A spin alone would miss it: a process that has slept is let in at once.)
 """
 
 from __future__ import annotations

@@ -85,6 +85,8 @@ def measure_cells(cells: Sequence[Cell], progress: Progress, *, fresh_process: b
     """
     outcomes = [Outcome(cell) for cell in cells]
     with _stations(cells, isolated) as stations:
+        for station in stations.values():
+            station.peaks_mb()  # answers once its process has started, which is no part of opening a model
         for outcome in outcomes:
             _open(outcome, stations[_place(outcome.cell)])
         spin = Spin()
@@ -101,15 +103,17 @@ def measure_cells(cells: Sequence[Cell], progress: Progress, *, fresh_process: b
 def _measure(outcomes: Sequence[Outcome], stations: dict[Place, AnyStation], spin: Spin, progress: Progress,
              latest: float, sessions: int) -> None:
     rounds = max((outcome.opening.rounds for outcome in outcomes if outcome.opening), default=0)
-    reopening = _Reopening(outcomes, stations, sessions)
+    reopenings = [_Reopening(station, [outcome for outcome in outcomes if _place(outcome.cell) == place], sessions)
+                  for place, station in stations.items()]
     order = random.Random(stable_seed("turns", *(outcome.cell.key for outcome in outcomes)))
     before = spin()
     for round_ in range(rounds):
         if round_ >= FEWEST_ROUNDS and time.perf_counter() > latest:
             break
-        if reopening.due(round_, rounds):
-            reopening()
-            before = spin()
+        for reopening in reopenings:
+            if reopening.due(round_, rounds):
+                reopening()
+                before = spin()
         turns = [outcome for outcome in outcomes if outcome.has_turn(round_, rounds)]
         order.shuffle(turns)  # so that nobody always follows the same cell
         for outcome in turns:
@@ -134,20 +138,21 @@ def _open(outcome: Outcome, station: AnyStation) -> None:
 
 @dataclass(slots=True)
 class _Reopening:
-    """New sessions for all cells now and then. The next is expected to take as long as the last.
+    """New sessions for the cells of one station now and then. The next is expected to take as long as the last.
 
-    There are none where a session chose its settings by measuring: another could choose differently.
+    Each station decides by its own times: where one engine compiles for long, the others still have theirs. There are
+    none where a session chose its settings by measuring: another could choose differently.
     """
 
+    station: AnyStation
     outcomes: Sequence[Outcome]
-    stations: dict[Place, AnyStation]
     sessions: int
+    _opening: float = field(init=False)
     _expected: float = field(init=False)
     _spent: float = 0.0
-    _began: float = field(default_factory=time.perf_counter)
 
     def __post_init__(self) -> None:
-        self._expected = sum(outcome.seconds for outcome in self.outcomes)
+        self._opening = self._expected = self._seconds()
 
     def due(self, round_: int, rounds: int) -> bool:
         """Whether the sessions end before this round, which they do not where new ones would take too long."""
@@ -155,21 +160,22 @@ class _Reopening:
             return False
         if not round_ or round_ * self.sessions // rounds == (round_ - 1) * self.sessions // rounds:
             return False
-        turns = time.perf_counter() - self._began - self._spent
-        return self._spent + self._expected <= REOPENING * turns
+        return self._spent + self._expected <= REOPENING * (self._seconds() - self._opening)
 
     def __call__(self) -> None:
         """Open them; a cell that can not be opened again fails."""
         started = time.perf_counter()
-        for place, station in self.stations.items():
-            own = [outcome for outcome in self.outcomes if outcome.open and _place(outcome.cell) == place]
-            for outcome, answer in zip(own, station.reopen([outcome.cell for outcome in own]), strict=True):
-                if isinstance(answer, Failure):
-                    outcome.failure = answer
-                else:
-                    outcome.sessions += 1
+        own = [outcome for outcome in self.outcomes if outcome.open]
+        for outcome, answer in zip(own, self.station.reopen([outcome.cell for outcome in own]), strict=True):
+            if isinstance(answer, Failure):
+                outcome.failure = answer
+            else:
+                outcome.sessions += 1
         self._expected = time.perf_counter() - started
         self._spent += self._expected
+
+    def _seconds(self) -> float:
+        return sum(outcome.seconds for outcome in self.outcomes)
 
 
 def _turn(outcome: Outcome, station: AnyStation) -> None:

@@ -2,15 +2,18 @@
 
 import os
 import time
+from pathlib import Path
 
 import psutil
 import pytest
 
+from harness.contracts import ModelFile
 from harness.host import Host
 from harness.opened import open_model
 from harness.plan import make_plan
 from harness.reading import read_suite
 from harness.timing import measure_cells, rounds, station
+from harness.timing.station import Opening
 
 BACKENDS = """
 [backends.dying]
@@ -165,6 +168,23 @@ def test_sessions_are_replaced_as_long_as_that_is_cheap(lab, openings, monkeypat
     assert [cell.latency.sessions for cell in outcome.results.cells] == [sessions] * 2
     assert len(openings) == sessions  # both batches share one
     assert [len(cell.latency.rounds) for cell in outcome.results.cells] == [8] * 2
+
+
+def test_a_backend_that_opens_slowly_costs_the_others_no_sessions():
+    """Of two stations with equal turns, one opens in a millisecond and one in a second."""
+    class Fake:
+        def reopen(self, cells):
+            return [Opening("lab", 8, ModelFile(Path("x.onnx")))] * len(cells)
+
+    outcomes = [rounds.Outcome(None, Opening("lab", 8, ModelFile(Path("x.onnx"))), seconds=seconds)
+                for seconds in (1e-3, 1.0)]
+    reopenings = [rounds._Reopening(Fake(), [outcome], 4) for outcome in outcomes]
+    for round_ in range(8):
+        for outcome, reopening in zip(outcomes, reopenings, strict=True):
+            if reopening.due(round_, 8):
+                reopening()
+            outcome.seconds += 0.1
+    assert [outcome.sessions for outcome in outcomes] == [4, 1]
 
 
 def test_a_session_that_can_not_be_replaced_fails_its_cell(lab, openings, monkeypatch):
